@@ -1,0 +1,5 @@
+"""`python -m picfind` is the `picfind` command."""
+
+from picfind.cli.main import main
+
+main()

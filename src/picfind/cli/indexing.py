@@ -1,0 +1,98 @@
+"""`picfind index`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import picfind
+from picfind import keys
+from picfind.api import Gallery
+from picfind.cli.options import GalleryFlag, ModelFlag, say, settings_of
+from picfind.ingest.run import Report
+
+_SHOWN_REFUSALS = 10
+
+
+def index(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SOURCE...", help="Folders of pictures, or single ones.")
+    ],
+    gallery: GalleryFlag = None,
+    model: ModelFlag = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option("--exclude", "-x", metavar="PATTERN", help="Pass over what matches, as in .gitignore."),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode and encode; as many as cores by default.")
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Agree to forgetting more than half of a source's pictures.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Add folders of pictures, or bring them up to date. Running it again goes on where it stopped."""
+    settings = settings_of(
+        gallery=gallery, model=model, exclude=tuple(exclude) if exclude else None, workers=workers
+    )
+    with picfind.open(settings=settings) as opened:
+        for source in sources:
+            index_source(opened, source, forget=forget, quiet=quiet)
+
+
+def index_source(gallery: Gallery, source: Path, *, forget: bool = False, quiet: bool = False) -> Report:
+    """Index one source with a bar on stderr and a summary after it. Gives the last report."""
+    refused = []
+    last = Report()
+    with closing(gallery.indexing(source, forget=forget)) as reports:  # type: ignore[type-var]
+        shown = reports if quiet or not sys.stderr.isatty() else _with_bar(reports, source.name)
+        for last in shown:
+            refused += [f"{keys.shown(refusal.key)}: {refusal.reason}" for refusal in last.refusals]
+    if not quiet:
+        _summarise(source, last, refused)
+    return last
+
+
+def _with_bar(reports: Iterator[Report], title: str) -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(keys.shown(title), total=None, rate="")
+        for report in reports:
+            rate = f"{report.done / report.seconds:.0f}/s" if report.done and report.seconds else ""
+            progress.update(task, total=report.due, completed=report.done, rate=rate)
+            yield report
+
+
+def _summarise(source: Path, report: Report, refused: list[str]) -> None:
+    counts = {
+        "encoded": report.encoded,
+        "known already": report.reused,
+        "unchanged": report.unchanged,
+        "forgotten": report.forgotten,
+        "vanished": report.vanished,
+        "refused": report.refused,
+    }
+    told = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "no pictures"
+    rate = f", {report.encoded / report.seconds:.0f} a second" if report.encoded and report.seconds else ""
+    say(f"{keys.shown(str(source))}: {told} in {report.seconds:.1f} s{rate}.")
+    for gap in report.gaps:
+        say(f"  could not be listed: {keys.shown(gap.prefix)} ({gap.reason})")
+    for line in refused[:_SHOWN_REFUSALS]:
+        say(f"  refused: {line}")
+    if len(refused) > _SHOWN_REFUSALS:
+        say(f"  ... and {len(refused) - _SHOWN_REFUSALS} more: `picfind status --refusals` lists them.")

@@ -1,0 +1,94 @@
+"""The `picfind` command. `picfind QUERY...` is short for `picfind search QUERY...`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+import picfind
+from picfind.cli import demo, indexing, models, searching, upkeep
+from picfind.cli.options import say
+from picfind.errors import PicfindError
+
+FOUND, NOTHING_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+# the base class of "missing argument", "unexpected argument" and the like; typer offers no public name for it
+_WrongUse: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class SearchByDefault(TyperGroup):
+    """Takes what is no command as a query, and turns errors into exit codes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        own = {
+            name
+            for parameter in self.get_params(ctx)
+            for name in (*parameter.opts, *parameter.secondary_opts)
+        }
+        if args and args[0] not in self.commands and args[0].split("=")[0] not in own:
+            args = ["search", *args]
+        ctx.meta["words"] = args
+        return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PicfindError as error:
+            say(f"picfind: {error}")
+            raise typer.Exit(FAILED) from error
+        except KeyboardInterrupt as stop:
+            say("picfind: stopped. What was committed is kept; run again to go on.")
+            raise typer.Exit(INTERRUPTED) from stop
+        except _WrongUse:
+            words = ctx.meta["words"]
+            if words[0] != "search":
+                say(f"picfind: to search for the word {words[0]!r}: picfind search {' '.join(words)}")
+            raise
+
+
+app = typer.Typer(
+    cls=SearchByDefault,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"picfind {picfind.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def picfind_command(
+    _version_flag: Annotated[
+        bool, typer.Option("--version", "-v", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find pictures by words, by a picture, or by both. `picfind QUERY...` is short for `picfind search QUERY...`."""
+
+
+app.command("index")(indexing.index)
+app.command("search")(searching.search)
+app.command("status")(upkeep.status)
+app.add_typer(upkeep.roots_app, name="roots")
+app.command("forget")(upkeep.forget)
+app.command("doctor")(upkeep.doctor)
+app.command("compact")(upkeep.compact)
+app.command("models")(models.models)
+app.command("demo")(demo.demo)
+
+
+def main() -> None:
+    """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(
+                encoding="utf-8", errors="backslashreplace"
+            )  # Windows pipes are not UTF-8 by themselves
+    app()

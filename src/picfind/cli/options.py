@@ -1,0 +1,30 @@
+"""The flags that several commands share, and what they make of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from picfind.settings import Settings, load_settings
+
+GalleryFlag = Annotated[
+    Path | None,
+    typer.Option("--gallery", "-g", metavar="DIR", help="The gallery's folder. Also PICFIND_GALLERY."),
+]
+ModelFlag = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="The model to encode with. Also PICFIND_MODEL."),
+]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def settings_of(**flags: Any) -> Settings:
+    """The settings with a command's flags over them."""
+    return load_settings(flags)
+
+
+def say(text: str) -> None:
+    """Tell the person something that is no answer: on stderr."""
+    typer.echo(text, err=True)

@@ -1,0 +1,92 @@
+"""`picfind search`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import picfind
+from picfind.cli import answers
+from picfind.cli.options import GalleryFlag, JsonFlag, ModelFlag, say, settings_of
+from picfind.search.query import TERMINAL, Query, parse
+from picfind.types import Results
+
+
+def search(
+    query: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="QUERY...", help='Words, ./photo.jpg, @- for stdin: "2:a dog" + ./beach.jpg - people'
+        ),
+    ],
+    k: Annotated[int, typer.Option("-k", "--top", help="How many pictures.")] = 10,
+    gallery: GalleryFlag = None,
+    model: ModelFlag = None,
+    index: Annotated[
+        str | None, typer.Option("--index", metavar="KIND", help="The kind of vector index.")
+    ] = None,
+    as_json: JsonFlag = False,
+    as_jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Print one JSON object a line, one for each hit.")
+    ] = False,
+    paths: Annotated[bool, typer.Option("--paths", "-f", help="Print paths only, one a line.")] = False,
+    print0: Annotated[
+        bool, typer.Option("--print0", "-0", help="Print paths only, raw, each ended by a NUL: for xargs -0.")
+    ] = False,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with thumbnails.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a figure (needs the extra `plot`).")
+    ] = None,
+) -> None:
+    """Search by words, by pictures, or by both. Exits with 0 when something was found, 1 when nothing was."""
+    terms = parse(query, allow=TERMINAL, stdin=lambda: sys.stdin.buffer.read())
+    with picfind.open(
+        settings=settings_of(gallery=gallery, model=model, index=index), create=False
+    ) as opened:
+        results = opened.answer(Query(terms, k=k))
+    for warning in results.warnings:
+        say(f"picfind: {warning}")
+    _show(results, _form(as_json, as_jsonl, paths, print0), " ".join(query))
+    if html is not None:
+        _write_page(html, results, " ".join(query))
+    if plot is not None:
+        from picfind.cli import plots
+
+        plots.write(plot, results, " ".join(query))
+    raise typer.Exit(0 if results.hits else 1)
+
+
+def _form(as_json: bool, as_jsonl: bool, paths: bool, print0: bool) -> str:
+    chosen = [
+        name
+        for name, wanted in (("json", as_json), ("jsonl", as_jsonl), ("paths", paths), ("print0", print0))
+        if wanted
+    ]
+    if len(chosen) > 1:
+        raise typer.BadParameter(
+            f"--{chosen[0]} and --{chosen[1]} cannot go together: choose one form of output."
+        )
+    return chosen[0] if chosen else "text"
+
+
+def _show(results: Results, form: str, question: str) -> None:
+    if form == "print0":
+        sys.stdout.buffer.write(answers.print0(results))
+        sys.stdout.buffer.flush()
+        return
+    write = {"json": answers.document, "jsonl": answers.lines, "paths": answers.paths, "text": answers.text}[
+        form
+    ]
+    told = write(results, question)
+    if told:
+        typer.echo(told)
+
+
+def _write_page(path: Path, results: Results, question: str) -> None:
+    from picfind.cli import pages
+
+    pages.write(path, [(question, results)])
+    say(f"Wrote {path}.")

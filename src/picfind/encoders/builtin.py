@@ -1,0 +1,191 @@
+"""The encoder that comes with picfind: pictures and words in one space, without a download and without torch.
+
+The pictures' tower is EfficientNet-Lite2, the words' tower all-MiniLM-L6-v2; `builtin_model/MODEL_CARD.md` says how the
+two were joined and how well that works. Both graphs carry everything from pixels or token ids to the finished unit row.
+
+A vector is made of parts, which `card.json` lists: `conse` (384) is shared by pictures and words, `features` (256)
+compares pictures with pictures and is zero for words. Parts that a later version learns join the same list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from picfind.encoders.base import Encoder, EncoderCard, Role
+from picfind.errors import ModelFilesError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+    from picfind.settings import Settings
+    from picfind.types import Floats
+
+T = TypeVar("T")
+
+NAMES = ("builtin", "builtin-open")
+"""Both name one space: no part is learned from captioned photos yet, so there is nothing that `builtin-open` leaves out."""
+FOLDER = Path(__file__).parent / "builtin_model"
+IMAGE_SIZE = 260
+DECODE_SIZE = 512
+MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json")
+PREPROCESSING = (
+    f"upright RGB, shorter side {DECODE_SIZE} or more; squash to {IMAGE_SIZE}, antialiased bicubic; uint8"
+)
+"""How a picture becomes pixels, in words that change whenever it does: they are part of the revision."""
+
+
+def cards(settings: Settings) -> Iterable[EncoderCard]:
+    """The one model of this family. Raises ModelFilesError when its card is missing or damaged."""
+    return [read_card(FOLDER)]
+
+
+def find(spec: str, settings: Settings) -> EncoderCard | None:
+    """The card for `builtin` or `builtin-open`, else None."""
+    return read_card(FOLDER) if spec in NAMES else None
+
+
+def load(
+    card: EncoderCard, settings: Settings, *, role: Role = "document", language: str | None = None
+) -> Encoder:
+    """The encoder; role and language make no difference. Raises ModelFilesError as `open_folder` does."""
+    return open_folder(FOLDER, card)
+
+
+def open_folder(folder: Path, card: EncoderCard) -> Encoder:
+    """The encoder whose files lie in `folder`.
+
+    A tower's files are opened when it is first used: a query in words never reads the pictures' model. Raises
+    ModelFilesError when a file is missing; one that is damaged shows as ModelFilesError at that first use.
+    """
+    for name in MODEL_FILES:
+        if not (folder / name).is_file():
+            raise ModelFilesError(f"The built-in model's file {folder / name} is missing. {_REINSTALL}")
+    image, text = _ImageTower(folder, card.dim), _TextTower(folder, card.dim)
+    return Encoder(card=card, image=image, text=text, decode_size=DECODE_SIZE)
+
+
+def read_card(folder: Path) -> EncoderCard:
+    """The card in `folder`. Raises ModelFilesError when it is missing or damaged."""
+    path = folder / "card.json"
+    try:
+        fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["card"]
+        return EncoderCard(**{**fields, "languages": tuple(fields["languages"])})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def revision_of(folder: Path) -> str:
+    """12 hex digits of a SHA-256 over the model's files and `PREPROCESSING`. Reads all of them: for builds and checks."""
+    digest = hashlib.sha256(PREPROCESSING.encode())
+    for name in MODEL_FILES:
+        content = (folder / name).read_bytes()
+        digest.update(f"\0{name}\0{len(content)}\0".encode())
+        digest.update(content)
+    return digest.hexdigest()[:12]
+
+
+def squash(image: Image.Image) -> NDArray[np.uint8]:
+    """The whole picture as (260, 260, 3) uint8 RGB: nothing is cut off, its proportions are not kept."""
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    return np.asarray(rgb.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC), np.uint8)
+
+
+class _ImageTower:
+    """Upright RGB pictures to unit rows.
+
+    Runs one picture at a time: on one thread a batch is no faster (22.5 ms a picture in eights, 21.0 alone), takes more
+    memory, and would let a picture's vector depend on its neighbours in the last bit.
+    """
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        self._dim = dim
+        self._session = _Once(lambda: _open_session(folder / "image.onnx"))
+
+    def prepare(self, item: Image.Image, /) -> NDArray[np.uint8]:
+        return squash(item)
+
+    def encode(self, batch: Sequence[NDArray[np.uint8]], /) -> Floats:
+        rows = np.empty((len(batch), self._dim), np.float32)
+        for at, pixels in enumerate(batch):
+            rows[at] = self._session.get().run(None, {"pixels": pixels[None]})[0][0]
+        return rows
+
+
+class _TextTower:
+    """Texts to unit rows, one at a time as pictures are: nothing is padded. Of a long text the first 256 tokens count."""
+
+    def __init__(self, folder: Path, dim: int) -> None:
+        self._dim = dim
+        self._tokenizer = _Once(lambda: _open_tokenizer(folder / "tokenizer.json"))
+        self._session = _Once(lambda: _open_session(folder / "text.onnx"))
+
+    def prepare(self, item: str, /) -> NDArray[np.int64]:
+        # A file name that is not UTF-8 comes with lone surrogates, which no tokenizer takes.
+        text = item.encode("utf-8", "replace").decode("utf-8")
+        return np.asarray(self._tokenizer.get().encode(text).ids, np.int64)
+
+    def encode(self, batch: Sequence[NDArray[np.int64]], /) -> Floats:
+        rows = np.empty((len(batch), self._dim), np.float32)
+        for at, ids in enumerate(batch):
+            feeds = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
+            rows[at] = self._session.get().run(None, feeds)[0][0]
+        return rows
+
+
+class _Once(Generic[T]):
+    """Makes its value at the first `get`, once, whatever number of threads ask."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = Lock()
+        self._made: list[T] = []
+
+    def get(self) -> T:
+        if not self._made:
+            with self._lock:
+                if not self._made:
+                    self._made.append(self._make())
+        return self._made[0]
+
+
+def _open_session(path: Path) -> InferenceSession:
+    """One thread a call and no spinning, so that as many workers as there are cores can share the session."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_mem_pattern = False  # it keeps one plan of memory for every length of text
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # its warnings go to stderr, which is the user's
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions have no common base but this
+        raise _damaged(path, error) from error
+
+
+def _open_tokenizer(path: Path) -> Tokenizer:
+    from tokenizers import Tokenizer
+
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises bare Exception
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> ModelFilesError:
+    return ModelFilesError(f"The built-in model's file {path} cannot be read: {error}. {_REINSTALL}")
+
+
+_REINSTALL = "Reinstall picfind: pip install --force-reinstall --no-deps picfind"

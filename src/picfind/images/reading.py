@@ -1,0 +1,286 @@
+"""Bytes of a picture's file -> an upright RGB picture within limits, with its facts; and thumbnails.
+
+Everything here may be called from many threads at once; decoding itself runs without the interpreter's lock.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL import Image, ImageFile
+
+from picfind import keys
+from picfind.errors import (
+    MissingSourceError,
+    NotAPictureError,
+    PictureError,
+    PictureTooLargeError,
+    TruncatedPictureError,
+)
+from picfind.images.facts import Facts, orientation_of, read_facts
+from picfind.images.formats import kind_of, loader_of
+from picfind.images.heif import open_heif
+from picfind.images.pixels import rgb, upright
+
+_CHUNK = 1 << 20
+_LONGEST_DETAIL = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused: checked before anything is decoded."""
+
+    max_pixels: int = 256_000_000
+    max_bytes: int = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture: upright, RGB, perhaps smaller than in its file; `facts` are of the full picture."""
+
+    image: Image.Image
+    facts: Facts
+
+
+_DEFAULT_LIMITS = Limits()
+
+
+def decode(data: bytes, *, at_least: int | None = 512, limits: Limits = _DEFAULT_LIMITS) -> Picture:
+    """Decode the bytes of a file: the first frame, upright, on white where it is transparent.
+
+    A JPEG is decoded at a half, a quarter or an eighth of its size where its shorter side then still has `at_least`
+    pixels (None: always in full); all others in full. Raises PictureTooLargeError, NotAPictureError and
+    TruncatedPictureError, whatever the bytes are.
+    """
+    _check_bytes(len(data), limits)
+    kind = kind_of(data)
+    with _picture_errors(kind):
+        if kind == "HEIF":
+            return _decode_heif(data, limits)
+        return _decode_with_pillow(data, kind, at_least, limits)
+
+
+def open_picture(
+    source: Path | bytes | BinaryIO | Image.Image,
+    *,
+    at_least: int | None = 512,
+    limits: Limits = _DEFAULT_LIMITS,
+) -> Picture:
+    """`decode` for what people have: a path, bytes, an open binary file, or a Pillow image (which stays as it is).
+
+    Raises what `decode` raises, with the path in the message, and MissingSourceError when nothing is there.
+    """
+    if isinstance(source, Image.Image):
+        return _from_image(source, limits)
+    if isinstance(source, bytes):
+        return decode(source, at_least=at_least, limits=limits)
+    if not isinstance(source, Path):
+        return decode(read_limited(source, limits), at_least=at_least, limits=limits)
+    try:
+        return decode(_read_path(source, limits), at_least=at_least, limits=limits)
+    except PictureError as error:
+        raise type(error)(f"{_name(source)}: {error}") from error
+
+
+def read_limited(file: BinaryIO, limits: Limits = _DEFAULT_LIMITS) -> bytes:
+    """All bytes of an open file. Raises PictureTooLargeError without reading more than one byte past `max_bytes`."""
+    chunks: list[bytes] = []
+    left = limits.max_bytes + 1
+    while left and (chunk := file.read(min(left, _CHUNK))):
+        chunks.append(chunk)
+        left -= len(chunk)
+    if not left:
+        raise PictureTooLargeError(_too_many_bytes(f"more than {limits.max_bytes:,}", limits))
+    return b"".join(chunks)
+
+
+def thumbnail_jpeg(image: Image.Image, *, side: int = 256, quality: int = 80) -> bytes:
+    """A small baseline JPEG of an upright picture, its longer side at most `side` pixels, with no metadata at all."""
+    scale = min(1.0, side / max(image.size))
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    small = rgb(image).resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+    small.info = {}
+    target = BytesIO()
+    small.save(target, "JPEG", quality=quality, progressive=False)
+    return target.getvalue()
+
+
+def _read_path(path: Path, limits: Limits) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return read_limited(file, limits)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingSourceError(f"There is no picture {_name(path)}. Check the path.") from error
+    except IsADirectoryError as error:
+        raise NotAPictureError("It is a folder. Name a picture.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        reason = getattr(error, "strerror", None) or error
+        raise PictureError(f"It cannot be read: {reason}.") from error
+
+
+def _name(path: Path) -> str:
+    return keys.shown(keys.escape(str(path)))
+
+
+def _check_bytes(count: int, limits: Limits) -> None:
+    if count > limits.max_bytes:
+        raise PictureTooLargeError(_too_many_bytes(f"{count:,}", limits))
+
+
+def _too_many_bytes(count: str, limits: Limits) -> str:
+    return f"It has {count} bytes; the limit is {limits.max_bytes:,}. Raise the setting max_bytes to use it."
+
+
+def _check_pixels(size: tuple[int, int], limits: Limits) -> None:
+    width, height = size
+    if width * height > limits.max_pixels:
+        raise PictureTooLargeError(
+            f"It has {width} x {height} = {width * height:,} pixels; the limit is {limits.max_pixels:,}. "
+            "Raise the setting max_pixels to use it."
+        )
+
+
+@contextmanager
+def _picture_errors(kind: str) -> Iterator[None]:
+    """Decoders raise nearly anything on hostile bytes; a caller meets PictureError only."""
+    try:
+        yield
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise PictureTooLargeError(
+            "There is not enough memory to decode it. Lower max_pixels or workers."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise PictureTooLargeError(
+            f"It is larger than Pillow agrees to decode ({_detail(error)})."
+        ) from error
+    except Exception as error:
+        if kind == "BMP":  # two letters that any text may start with
+            raise NotAPictureError(
+                f"It is no picture of a known format (as a BMP: {_detail(error)})."
+            ) from error
+        raise TruncatedPictureError(f"It is damaged or ends too early ({kind}: {_detail(error)}).") from error
+
+
+def _detail(error: Exception) -> str:
+    """What a decoder says, fit for one line: some end theirs with a line break or quote the bytes."""
+    text = keys.shown(" ".join(str(error).split())).rstrip(".")
+    return text[:_LONGEST_DETAIL] or type(error).__name__
+
+
+_PROCESS_WIDE = threading.Lock()
+
+
+@contextmanager
+def _quiet(*, lift_limit: bool = False) -> Iterator[None]:
+    """Keep Pillow from warning, for a moment: damaged metadata is nobody's business here.
+
+    The filters of `warnings` and Pillow's `MAX_IMAGE_PIXELS` belong to the whole process, so they are changed under
+    a lock (else two threads could restore them in the wrong order), for headers only, and put back. The limit is
+    lifted only where Pillow offers no other way: see `_load`.
+    """
+    with _PROCESS_WIDE, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        most = Image.MAX_IMAGE_PIXELS
+        if lift_limit:
+            Image.MAX_IMAGE_PIXELS = None
+        try:
+            yield
+        finally:
+            if lift_limit:
+                Image.MAX_IMAGE_PIXELS = most
+
+
+def _open(data: bytes, kind: str) -> ImageFile.ImageFile:
+    """Read the header.
+
+    The loader's class is called directly, because `Image.open` warns from 89 million pixels on and raises from 179,
+    by a limit of the whole process, while a phone's photo can have 200. What such loaders check themselves stays:
+    a GIF or WebP of more than 179 million pixels is refused by Pillow, whatever `max_pixels` says.
+    """
+    loader = loader_of(kind)
+    with _quiet():
+        return loader(BytesIO(data))
+
+
+def _load(opened: ImageFile.ImageFile, kind: str) -> None:
+    """Decode the pixels. A huge TIFF, whose size has been checked here, meets Pillow's limit a second time."""
+    if kind == "TIFF" and _is_beyond_pillow(opened):
+        with _quiet(lift_limit=True):
+            opened.load()
+    else:
+        opened.load()
+
+
+def _is_beyond_pillow(opened: ImageFile.ImageFile) -> bool:
+    with _PROCESS_WIDE:  # another thread may have lifted it for the moment
+        most = Image.MAX_IMAGE_PIXELS
+    return most is not None and opened.width * opened.height > most
+
+
+def _exif(source: Image.Image | bytes | None) -> Image.Exif:
+    """EXIF of an image or of a block of bytes; empty where it is too damaged to read."""
+    try:
+        with _quiet():
+            if isinstance(source, Image.Image):
+                return source.getexif()
+            exif = Image.Exif()
+            exif.load(source or b"")
+            return exif
+    except Exception:  # Pillow promises nothing about what damaged EXIF makes it raise
+        return Image.Exif()
+
+
+def _decode_with_pillow(data: bytes, kind: str, at_least: int | None, limits: Limits) -> Picture:
+    opened = _open(data, kind)
+    size = opened.size
+    _check_pixels(size, limits)
+    if kind == "JPEG" and at_least is not None:
+        opened.draft(None, (at_least, at_least))
+    if kind == "PNG":  # its EXIF may come after the pixels, and asking for it would decode under the lock
+        _load(opened, kind)
+    facts = _facts(_exif(opened), kind, size)
+    _load(opened, kind)
+    # A TIFF is turned by Pillow as it loads. An AVIF is not: Pillow writes what the file's irot and imir say into
+    # the orientation of its EXIF, in place of what was there, so turning by that is right, and once.
+    return Picture(upright(opened, None if kind == "TIFF" else facts.orientation), facts)
+
+
+def _decode_heif(data: bytes, limits: Limits) -> Picture:
+    """libheif turns the picture by its irot and imir. The orientation in EXIF then only tells how the sensor lay.
+
+    So the HEIF standard (ISO/IEC 23008-12) has it: phones write both, and only the boxes count.
+    """
+    found = open_heif(data)
+    _check_pixels(found.size, limits)
+    exif = _exif(found.info.get("exif"))
+    with _quiet():
+        facts = read_facts(exif, picture_format="HEIF", size=found.size, orientation=orientation_of(exif))
+    found.load()
+    pixels = Image.frombytes(found.mode, found.size, found.data, "raw", found.mode, found.stride)
+    return Picture(upright(pixels, None), facts)
+
+
+def _from_image(image: Image.Image, limits: Limits) -> Picture:
+    _check_pixels(image.size, limits)
+    with _picture_errors(image.format or "image"):
+        image.load()
+        facts = _facts(_exif(image), image.format or "", image.size)
+        mine = image.copy() if image.mode == "RGB" else image  # any other mode becomes a new image anyway
+        return Picture(upright(mine, facts.orientation), facts)
+
+
+def _facts(exif: Image.Exif, kind: str, size: tuple[int, int]) -> Facts:
+    with _quiet():
+        orientation = orientation_of(exif)
+        on_its_side = kind != "TIFF" and (orientation or 1) >= 5  # Pillow gives a TIFF's size upright
+        upright = (size[1], size[0]) if on_its_side else size
+        return read_facts(exif, picture_format=kind, size=upright, orientation=orientation)

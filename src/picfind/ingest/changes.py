@@ -1,0 +1,78 @@
+"""What is due: a pure comparison of what a source lists with what the gallery knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from picfind.storage.names import State, words_hash
+from picfind.types import Gap, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An item that needs work, and which tasks are due on its content as far as its name can tell.
+
+    `reread` is True where the bytes themselves may be other ones than before.
+    """
+
+    item: Item
+    tasks: frozenset[str]
+    reread: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a complete listing says before any work is done."""
+
+    due: int
+    unchanged: int
+    gone: frozenset[str]
+    gaps: tuple[Gap, ...]
+
+    @property
+    def listed(self) -> int:
+        """How many items the source has."""
+        return self.due + self.unchanged
+
+
+def change_of(item: Item, state: State | None, wanted: frozenset[str]) -> Change | None:
+    """What an item needs; None where nothing is due."""
+    if state is None or state.fingerprint != item.fingerprint:
+        return Change(item, wanted, reread=True)
+    if state.refused:
+        return None
+    due = wanted - state.done
+    if due or state.words_hash != words_hash(item.words):
+        return Change(item, due, reread=False)
+    return None
+
+
+def changes(
+    items: Iterable[Item | Gap], states: Mapping[str, State], wanted: frozenset[str]
+) -> Iterator[Change]:
+    """The items that need work, in the order of the source."""
+    for item in items:
+        if isinstance(item, Item):
+            change = change_of(item, states.get(item.key), wanted)
+            if change is not None:
+                yield change
+
+
+def survey(items: Iterable[Item | Gap], states: Mapping[str, State], wanted: frozenset[str]) -> Survey:
+    """Go through a whole source once and count; what is known, not listed and not below a gap is gone."""
+    due = unchanged = 0
+    gaps: list[Gap] = []
+    missing = dict.fromkeys(states)
+    for item in items:
+        if isinstance(item, Gap):
+            gaps.append(item)
+            continue
+        missing.pop(item.key, None)
+        if change_of(item, states.get(item.key), wanted) is None:
+            unchanged += 1
+        else:
+            due += 1
+    hidden = tuple(gap.prefix for gap in gaps)
+    gone = frozenset(key for key in missing if not (hidden and key.startswith(hidden)))
+    return Survey(due, unchanged, gone, tuple(gaps))

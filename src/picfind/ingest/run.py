@@ -1,0 +1,244 @@
+"""An indexing run: an iterator of reports, one a commit.
+
+Resuming is running again: what was committed is not due any more. Cancelling is ceasing to iterate: what was encoded
+by then is committed. Names are forgotten once, at the end, after a complete listing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from picfind import keys
+from picfind.datasets.base import Dataset
+from picfind.encoders.base import Encoder
+from picfind.errors import EncoderError, WouldForgetError
+from picfind.images import Limits
+from picfind.ingest.changes import Change, Survey, changes, survey
+from picfind.ingest.stages import Outcome, PictureWork, batched_encode, mapped
+from picfind.storage import names, parts, roots
+from picfind.storage.names import FACTS_TASK, Content, Name, Refusal, State
+from picfind.storage.store import Store, Vectored, Writer
+from picfind.types import Gap, Item
+
+_COMMIT_SECONDS = 5.0
+_COMMIT_PICTURES = 2048
+_AHEAD = 3
+"""Pictures under way for each worker: enough that none waits for a slow neighbour."""
+_FORGET_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How far a run is. Counts are of the whole run up to now; `refusals` are those since the report before."""
+
+    due: int = 0
+    done: int = 0
+    encoded: int = 0
+    reused: int = 0
+    """Named without being encoded: copies, renamed files, pictures that came back."""
+    refused: int = 0
+    vanished: int = 0
+    unchanged: int = 0
+    forgotten: int = 0
+    seconds: float = 0.0
+    finished: bool = False
+    refusals: tuple[Refusal, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(slots=True)
+class _Tally:
+    survey: Survey
+    began: float
+    done: int = 0
+    encoded: int = 0
+    reused: int = 0
+    refused: int = 0
+    vanished: int = 0
+    forgotten: int = 0
+
+    def count(self, outcome: Outcome) -> None:
+        self.done += 1
+        self.encoded += outcome.vector is not None
+        self.refused += outcome.refusal is not None
+        self.vanished += outcome.content is None and outcome.refusal is None
+        self.reused += outcome.content is not None and outcome.vector is None
+
+    def report(self, refusals: Sequence[Refusal] = (), *, finished: bool = False) -> Report:
+        return Report(
+            due=self.survey.due,
+            done=self.done,
+            encoded=self.encoded,
+            reused=self.reused,
+            refused=self.refused,
+            vanished=self.vanished,
+            unchanged=self.survey.unchanged,
+            forgotten=self.forgotten,
+            seconds=time.monotonic() - self.began,
+            finished=finished,
+            refusals=tuple(refusals),
+            gaps=self.survey.gaps,
+        )
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Outcomes that wait for their commit."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+
+    def is_full(self) -> bool:
+        return len(self.outcomes) >= _COMMIT_PICTURES or time.monotonic() - self.began >= _COMMIT_SECONDS
+
+
+def run(
+    dataset: Dataset,
+    store: Store,
+    encoder: Encoder,
+    *,
+    workers: int = 1,
+    limits: Limits | None = None,
+    forget: bool = False,
+) -> Iterator[Report]:
+    """Bring a gallery up to date with a source. Yields a report first, after each commit, and a finished one last.
+
+    `forget` agrees to a run that would lose more than half of the source's pictures. Raises MissingSourceError,
+    WouldForgetError (what is new has been committed by then), EncoderError for an encoder without an image tower,
+    and the errors of `Store.writing` and `Writer.commit`.
+    """
+    if encoder.image is None:
+        raise EncoderError(f"The model {encoder.card.name} encodes no pictures. Index with another one.")
+    wanted = frozenset({FACTS_TASK, names.vector_task(encoder.space)})
+    next(dataset.items(), None)  # a source that is not there raises here, and leaves no root behind
+    with store.writing() as writer:
+        root_id = _root(store, writer, dataset, encoder)
+        states = names.states(store.catalog, root_id, spaces=[encoder.space], scope=dataset.scope)
+        found = survey(dataset.items(), states, wanted)
+        _refuse_empty(dataset, found, forget=forget)
+        tally = _Tally(found, time.monotonic())
+        yield tally.report()
+        gone = set(found.gone)
+        if found.due:
+            work = PictureWork(
+                encoder.image,
+                encoder,
+                limits=limits or Limits(),
+                known=lambda digest: names.content_tasks(store.catalog, digest, encoder.space),
+            )
+            due = changes(_seen(dataset.items(), gone), states, wanted)
+            yield from _work(work, due, writer, root_id, encoder, tally, workers)
+        tally.forgotten = _forget(store, writer, root_id, gone, states, agreed=forget)
+        yield tally.report(finished=True)
+
+
+def _root(store: Store, writer: Writer, dataset: Dataset, encoder: Encoder) -> int:
+    with writer.transaction() as change:
+        parts.add_space(change, encoder.space)
+        return roots.add_root(change, dataset.kind, dataset.location)
+
+
+def _refuse_empty(dataset: Dataset, found: Survey, *, forget: bool) -> None:
+    if found.gone and not found.listed and not forget:
+        raise WouldForgetError(
+            f"{keys.shown(dataset.location)} is empty now, but the gallery knows {len(found.gone)} pictures of it. "
+            "Is a drive not plugged in? If they are really gone, run again with --forget; if they lie elsewhere now, "
+            "run `picfind roots move OLD NEW`."
+        )
+
+
+def _seen(items: Iterator[Item | Gap], gone: set[str]) -> Iterator[Item | Gap]:
+    """Take back from `gone` what has come back since the survey."""
+    for item in items:
+        if isinstance(item, Item):
+            gone.discard(item.key)
+        yield item
+
+
+def _work(
+    work: PictureWork,
+    due: Iterator[Change],
+    writer: Writer,
+    root_id: int,
+    encoder: Encoder,
+    tally: _Tally,
+    workers: int,
+) -> Iterator[Report]:
+    batch = _Batch()
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="picfind")
+    try:
+        for outcome in _outcomes(work, due, encoder, pool, workers):
+            batch.outcomes.append(outcome)
+            if batch.is_full():
+                ready, batch = batch, _Batch()
+                yield _commit(writer, root_id, encoder, ready, tally)
+    finally:
+        # also when the caller has ceased to iterate or pressed Ctrl-C: what is encoded is kept
+        pool.shutdown(wait=True, cancel_futures=True)
+        last = _commit(writer, root_id, encoder, batch, tally)
+    yield last
+
+
+def _outcomes(
+    work: PictureWork, due: Iterator[Change], encoder: Encoder, pool: ThreadPoolExecutor, workers: int
+) -> Iterator[Outcome]:
+    ahead = workers * _AHEAD
+    if not encoder.on_accelerator:
+        return mapped(pool, work.prepare_and_encode, due, ahead=ahead)
+    size = encoder.card.batch_size
+    return batched_encode(work, mapped(pool, work.prepare, due, ahead=ahead + size), size)
+
+
+def _commit(writer: Writer, root_id: int, encoder: Encoder, batch: _Batch, tally: _Tally) -> Report:
+    for outcome in batch.outcomes:
+        tally.count(outcome)
+    refusals = [outcome.refusal for outcome in batch.outcomes if outcome.refusal]
+    taken = [(outcome.change.item, outcome.content) for outcome in batch.outcomes if outcome.content]
+    encoded = [
+        (parts.picture(outcome.content.sha256), outcome.vector)
+        for outcome in batch.outcomes
+        if outcome.content and outcome.vector is not None
+    ]
+    if batch.outcomes:
+        rows = (
+            np.stack([row for _, row in encoded]) if encoded else np.empty((0, encoder.space.dim), np.float32)
+        )
+        writer.commit(
+            root_id,
+            contents=[content for _, content in taken],
+            names=[_name(item, content) for item, content in taken],
+            refusals=refusals,
+            vectors={encoder.space: Vectored([part for part, _ in encoded], rows)},
+        )
+    return tally.report(refusals)
+
+
+def _name(item: Item, content: Content) -> Name:
+    dated, source = keys.date_in_name(item.key), "file name"
+    if dated is None and item.dated is not None:
+        dated, source = datetime.fromtimestamp(item.dated).isoformat(timespec="seconds"), "file time"
+    return Name(item.key, item.fingerprint, content.sha256, dated, source if dated else None, item.words)
+
+
+def _forget(
+    store: Store, writer: Writer, root_id: int, gone: set[str], states: dict[str, State], *, agreed: bool
+) -> int:
+    """Remove the names that are gone, unless that would lose more than half of the pictures unasked."""
+    lost = names.last_names(store.catalog, root_id, sorted(gone))
+    known = sum(1 for state in states.values() if not state.refused)
+    if lost > known * _FORGET_SHARE and not agreed:
+        raise WouldForgetError(
+            f"{lost} of the {known} pictures that the gallery knows of this source are gone. If that is right, run "
+            "again with --forget; if they lie elsewhere now, run `picfind roots move OLD NEW`. Everything new has "
+            "been indexed."
+        )
+    with writer.transaction() as change:
+        names.forget(change, root_id, gone)
+        roots.mark_scanned(change, root_id)
+    return len(gone)

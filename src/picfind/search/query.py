@@ -1,0 +1,173 @@
+"""What is asked: terms with weights, read from the tokens of a command line or of a Python call.
+
+a dog on a beach            words that follow each other are one term
+2:a dog + ./beach.jpg       a number before a colon is a weight; + begins the next term
+a street - people           a minus of its own, or `not`, takes the next term away
+./photo.jpg  @-             a picture by its path; a picture from standard input
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image
+
+from picfind import keys
+from picfind.errors import UsageError
+from picfind.images import SUFFIXES
+
+Token = str | Path | bytes | Image.Image
+
+
+class Kind(enum.Enum):
+    """What a term can be."""
+
+    WORDS = "words"
+    PATH = "a path"
+    STDIN = "@-"
+    PICTURE = "a picture"
+
+
+TERMINAL = frozenset({Kind.WORDS, Kind.PATH, Kind.STDIN})
+"""What a person at a terminal may ask with."""
+PYTHON = frozenset({Kind.WORDS, Kind.PATH, Kind.PICTURE})
+"""What a Python program may ask with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One thing that is asked for. `value` is text for words, a Path, the bytes of a file, or a Pillow image.
+
+    A negative weight takes it away.
+    """
+
+    kind: Kind
+    value: Token
+    weight: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """What the term is called in an answer."""
+        name = keys.shown(str(self.value)) if self.kind in (Kind.WORDS, Kind.PATH) else self.kind.value
+        sign = "- " if self.weight < 0 else ""
+        amount = "" if abs(self.weight) == 1 else f"{abs(self.weight):g}:"
+        return f"{sign}{amount}{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A question: its terms, and how many pictures are wanted. Raises UsageError where it makes no sense."""
+
+    terms: tuple[Term, ...]
+    k: int = 10
+
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise UsageError("The query is empty. Ask with words or with the path of a picture.")
+        if self.k < 1:
+            raise UsageError(f"k is {self.k}: at least one picture must be asked for.")
+
+
+_WEIGHT = re.compile(r"(\d+(?:\.\d*)?|\.\d+):(.+)", re.DOTALL)
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]")
+_OPERATORS = {"+": 1.0, "-": -1.0, "not": -1.0}
+
+
+def parse(
+    tokens: Sequence[Token], *, allow: frozenset[Kind], stdin: Callable[[], bytes] | None = None
+) -> tuple[Term, ...]:
+    """Read the terms of a query; `allow` says which kinds it may have, `stdin` reads the picture of `@-`.
+
+    Raises UsageError for a dangling operator, a weight that is no positive number, a kind that is not allowed, and a
+    path at which there is no file.
+    """
+    terms: list[Term] = []
+    for sign, group in _groups(tokens):
+        terms.extend(_terms(group, sign, allow))
+    return tuple(_read_stdin(term, stdin) if term.kind is Kind.STDIN else term for term in terms)
+
+
+def _groups(tokens: Sequence[Token]) -> Iterator[tuple[float, list[Token]]]:
+    """The tokens between operators, each group with the sign of its first term."""
+    sign, group, operator = 1.0, list[Token](), ""
+    for token in tokens:
+        if not (isinstance(token, str) and token in _OPERATORS):
+            group.append(token)
+            continue
+        if operator and not group:
+            raise UsageError(f"{token!r} follows {operator!r} at once. Write a term between them.")
+        yield sign, group
+        sign, group, operator = _OPERATORS[token], [], token
+    if operator and not group:
+        raise UsageError(f"The query ends with {operator!r}. Write a term after it.")
+    yield sign, group
+
+
+def _terms(group: Sequence[Token], sign: float, allow: frozenset[Kind]) -> list[Term]:
+    terms: list[Term] = []
+    for token in group:
+        weight, value = _weighted(token)
+        term = _term(value, (weight or 1.0) * (1.0 if terms else sign))
+        if term.value == "":
+            continue
+        if term.kind not in allow:
+            raise UsageError(f"A query may not have {term.kind.value} here: {keys.shown(str(value))}.")
+        if weight is None and term.kind is Kind.WORDS and terms and terms[-1].kind is Kind.WORDS:
+            terms[-1] = replace(terms[-1], value=f"{terms[-1].value!s} {term.value!s}")
+        else:
+            terms.append(term)
+    return terms
+
+
+def _weighted(token: Token) -> tuple[float | None, Token]:
+    found = _WEIGHT.fullmatch(token) if isinstance(token, str) else None
+    if found is None:
+        return None, token
+    weight = float(found[1])
+    if not (weight > 0 and math.isfinite(weight)):
+        raise UsageError(
+            f"The weight in {token!r} must be above 0. To take a term away write `- {found[2]}`."
+        )
+    return weight, found[2]
+
+
+def _term(value: Token, weight: float) -> Term:
+    if isinstance(value, Path):
+        return Term(Kind.PATH, value, weight)
+    if not isinstance(value, str):
+        return Term(Kind.PICTURE, value, weight)
+    text = value.strip()
+    if text == "@-":
+        return Term(Kind.STDIN, text, weight)
+    if _URL.match(text):
+        raise UsageError(
+            f"{text} is a URL, which cannot be searched with yet. Download it and give its path."
+        )
+    path = _as_path(value)
+    return Term(Kind.WORDS, text, weight) if path is None else Term(Kind.PATH, path, weight)
+
+
+def _as_path(text: str) -> Path | None:
+    """The path that a token means, or None for words: it begins like a path, or it ends like a picture's name."""
+    explicit = text.startswith(("./", "../", "/", "~/", ".\\", "..\\", "~\\")) or bool(_DRIVE.match(text))
+    if not explicit and not (text.lower().endswith(SUFFIXES) and " " not in text.strip()):
+        return Path(text) if text.lower().endswith(SUFFIXES) and Path(text).is_file() else None
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise UsageError(
+            f"There is no picture {keys.shown(text)}. To search for these words, leave off what makes "
+            "them look like a path."
+        )
+    return path
+
+
+def _read_stdin(term: Term, stdin: Callable[[], bytes] | None) -> Term:
+    if stdin is None:
+        raise UsageError("@- stands for a picture on standard input, which cannot be read here.")
+    return replace(term, kind=Kind.PICTURE, value=stdin())

@@ -1,0 +1,155 @@
+"""What is searched: the vectors of one space at one generation, mapped to the pictures that they are of.
+
+An index may have been saved at an earlier generation. What it lacks is searched exactly and merged, so a picture
+that was just added is found at once; what it holds too much is filtered away before the best k are taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+
+from picfind import plugins
+from picfind.errors import UsageError
+from picfind.index.base import VectorIndex
+from picfind.search import saved
+from picfind.storage import parts
+from picfind.storage.segments import Segment
+from picfind.storage.store import Store
+from picfind.types import Floats, Ids, Neighbors, Space
+
+EXACT = "flat"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The nearest pictures of one query, best first: content ids, the part that matched best, and scores, all (n,)."""
+
+    contents: Ids
+    parts: Ids
+    scores: Floats
+
+
+class Snapshot:
+    """The vectors of a space as they were at one generation. Searching is safe from several threads."""
+
+    def __init__(self, store: Store, space: Space, *, index: str = EXACT) -> None:
+        """Map the segments and, for an index that is not exact, load or build it.
+
+        Raises UnknownSpaceError, DamagedGalleryError, and UsageError for an unknown kind of index.
+        """
+        self.space = space
+        self.generation, self._segments = store.vectors(space)
+        self._parts, self._contents = parts.live_parts(store.catalog, space)
+        self._rows = _Rows(self._segments)
+        held = np.concatenate([segment.parts for segment in self._segments] or [np.empty(0, np.int64)])
+        held = held[held != parts.DEAD]
+        self._searchable = np.intersect1d(self._parts, held)
+        self._all_live = len(self._searchable) == len(held)
+        self._indexes = self._open(store, index, held)
+
+    def __len__(self) -> int:
+        """How many pictures can be found."""
+        at = np.isin(self._parts, self._searchable)
+        return len(np.unique(self._contents[at]))
+
+    def search(self, query: Floats, *, k: int) -> Found:
+        """The k nearest pictures of a unit vector (dim,). A picture counts once, by its best part.
+
+        Equal scores are ordered by part: the one that came into the gallery first.
+        """
+        wanted = k
+        while True:
+            neighbors = self._neighbors(query[None], wanted)
+            found = self._collapse(neighbors, k)
+            if len(found.contents) == k or wanted >= len(self._searchable):
+                return found
+            wanted = min(wanted * 4, len(self._searchable))
+
+    def vectors(self, part_ids: Ids) -> Floats:
+        """(n, dim) float32: the vectors of some parts."""
+        return self._rows.gather(part_ids, self.space.dim)
+
+    def _neighbors(self, queries: Floats, k: int) -> Neighbors:
+        allowed = None if self._all_live else self._searchable
+        answers = [index.search(queries, k=k, allowed=allowed) for index in self._indexes]
+        return answers[0] if len(answers) == 1 else _merged(answers, k)
+
+    def _collapse(self, neighbors: Neighbors, k: int) -> Found:
+        """From parts to pictures: each content once, at its best part."""
+        best: dict[int, tuple[int, float]] = {}
+        for part, score in zip(neighbors.ids[0].tolist(), neighbors.scores[0].tolist(), strict=True):
+            if part == -1:
+                break
+            start, end = np.searchsorted(self._parts, [part, part + 1])
+            for content in self._contents[start:end].tolist():
+                best.setdefault(content, (part, score))
+        chosen = list(best.items())[:k]
+        return Found(
+            np.array([content for content, _ in chosen], np.int64),
+            np.array([part for _, (part, _) in chosen], np.int64),
+            np.array([score for _, (_, score) in chosen], np.float32),
+        )
+
+    def _open(self, store: Store, kind: str, held: Ids) -> list[VectorIndex]:
+        if kind == EXACT:
+            return [self._filled(_module(EXACT), np.empty(0, np.int64))]
+        module = _module(kind)
+        covering, covered = saved.load(store, self.space, kind, module)
+        stale = covering is None or saved.is_stale(covered, held)
+        if covering is None or stale:
+            covering, covered = self._filled(module, np.empty(0, np.int64)), held
+            saved.save(store, self.space, kind, self.generation, covering, covered)
+        if not np.isin(covered, self._searchable).all():
+            self._all_live = False
+        return [covering, self._filled(_module(EXACT), covered)]
+
+    def _filled(self, module: ModuleType, without: Ids) -> VectorIndex:
+        """A new index over every listed row whose part is not in `without`."""
+        index: VectorIndex = module.create(self.space.dim)
+        for segment in self._segments:
+            listed = segment.parts != parts.DEAD
+            if len(without):
+                listed &= ~np.isin(segment.parts, without)
+            if listed.all():
+                index.add(segment.parts, segment.vectors)  # the mapped file itself, not a copy
+            elif listed.any():
+                index.add(segment.parts[listed], segment.vectors[listed])
+        return index
+
+
+class _Rows:
+    """Where the vector of each part lies."""
+
+    def __init__(self, segments: list[Segment]) -> None:
+        self._segments = segments
+        lengths = [len(segment.parts) for segment in segments]
+        self._starts = np.cumsum([0, *lengths])
+        every = np.concatenate([segment.parts for segment in segments] or [np.empty(0, np.int64)])
+        self._order = np.argsort(every, kind="stable")
+        self._sorted = every[self._order]
+
+    def gather(self, part_ids: Ids, dim: int) -> Floats:
+        rows = np.empty((len(part_ids), dim), np.float32)
+        places = self._order[np.searchsorted(self._sorted, part_ids)]
+        for at, place in enumerate(places.tolist()):
+            number = int(np.searchsorted(self._starts, place, side="right")) - 1
+            rows[at] = self._segments[number].vectors[place - self._starts[number]]
+        return rows
+
+
+def _merged(answers: list[Neighbors], k: int) -> Neighbors:
+    """The k best of several answers to the same queries."""
+    ids = np.concatenate([answer.ids for answer in answers], axis=1)
+    scores = np.concatenate([answer.scores for answer in answers], axis=1)
+    order = np.stack([np.lexsort((row_ids, -row)) for row_ids, row in zip(ids, scores, strict=True)])[:, :k]
+    return Neighbors(np.take_along_axis(ids, order, axis=1), np.take_along_axis(scores, order, axis=1))
+
+
+def _module(kind: str) -> ModuleType:
+    module = plugins.load("index", kind)
+    if module is None:
+        raise UsageError(f"There is no index {kind!r}. Known are: {', '.join(plugins.names('index'))}.")
+    return module

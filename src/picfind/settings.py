@@ -1,0 +1,134 @@
+"""One frozen Settings for a process: flag over environment over config file over default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from picfind.errors import SettingsError
+
+
+def _default_gallery() -> Path:
+    return Path(platformdirs.user_data_dir("picfind", appauthor=False)) / "default"
+
+
+def _default_models() -> tuple[Path, ...]:
+    return (Path(platformdirs.user_cache_dir("picfind", appauthor=False)) / "models",)
+
+
+def config_path() -> Path:
+    """Where the config file is looked for."""
+    return Path(platformdirs.user_config_dir("picfind", appauthor=False)) / "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be set. Each field is also `PICFIND_<FIELD>` and a key of the config file."""
+
+    gallery: Path = field(default_factory=_default_gallery)
+    """The folder of the gallery."""
+    model: str | None = None
+    """The model to index and search with; None: what the gallery already has, else the best that is at hand."""
+    models: tuple[Path, ...] = field(default_factory=_default_models)
+    """Folders searched for models, first one first; downloads go to the last. Split as the system splits PATH."""
+    index: str = "flat"
+    """The kind of vector index."""
+    workers: int = 0
+    """Threads that decode and encode; 0: as many as the process may use cores."""
+    max_pixels: int = 256_000_000
+    """A picture with more pixels is refused before it is decoded."""
+    max_bytes: int = 512 * 1024 * 1024
+    """A file with more bytes is refused before it is read."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of .gitignore's kind for what indexing passes over."""
+
+
+def load_settings(
+    flags: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    config: Path | None = None,
+) -> Settings:
+    """Gather the settings; flags that are None count as not given.
+
+    Raises SettingsError for a value that cannot be read and for a key that is not known.
+    """
+    values: dict[str, Any] = {}
+    values.update(_from_file(config or config_path()))
+    values.update(_from_environment(os.environ if environ is None else environ))
+    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    return Settings(**values)
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}.") from error
+    known = {entry.name for entry in fields(Settings)}
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise SettingsError(f"{path}: unknown setting {unknown[0]!r}. Known are: {', '.join(sorted(known))}.")
+    return {name: _read(name, value, f"{path}: {name}") for name, value in table.items()}
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    found = {}
+    for entry in fields(Settings):
+        variable = f"PICFIND_{entry.name.upper()}"
+        if environ.get(variable):
+            found[entry.name] = _read(entry.name, environ[variable], variable)
+    return found
+
+
+def _read(name: str, value: Any, where: str) -> Any:
+    try:
+        return _READERS[name](value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"{where} is {value!r}, which cannot be read: {error}.") from error
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str):
+        raise TypeError("a path in quotes is wanted")
+    return Path(value).expanduser()
+
+
+def _paths(value: Any) -> tuple[Path, ...]:
+    parts = value if isinstance(value, list) else str(value).split(os.pathsep)
+    return tuple(_path(part) for part in parts if part)
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    parts = value if isinstance(value, list) else str(value).split(os.pathsep)
+    return tuple(str(part) for part in parts if part)
+
+
+def _count(minimum: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        number = int(value)
+        if number < minimum:
+            raise ValueError(f"at least {minimum} is wanted")
+        return number
+
+    return read
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "gallery": _path,
+    "model": str,
+    "models": _paths,
+    "index": str,
+    "workers": _count(0),
+    "max_pixels": _count(1),
+    "max_bytes": _count(1),
+    "exclude": _patterns,
+}

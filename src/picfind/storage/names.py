@@ -1,0 +1,274 @@
+"""Names, contents, words and refusals: what is recorded of pictures, and what is known of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+from picfind.images import FACTS_VERSION, Facts
+from picfind.storage.catalog import Catalog, Transaction
+from picfind.types import Fingerprint, Space, Words
+
+FACTS_TASK = f"facts@{FACTS_VERSION}"
+_FACTS = tuple(entry.name for entry in fields(Facts))
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Some bytes: their SHA-256, how many they are, and the facts of their inside where they were read this time."""
+
+    sha256: bytes
+    size: int
+    facts: Facts | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A key that points at content. `dated` is ISO 8601, `dated_from` says what knew it."""
+
+    key: str
+    fingerprint: Fingerprint
+    sha256: bytes
+    dated: str | None = None
+    dated_from: str | None = None
+    words: tuple[Words, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A key whose picture cannot be used, and why. A lasting one is not tried again until its fingerprint changes."""
+
+    key: str
+    fingerprint: Fingerprint
+    reason: str
+    lasting: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is known of a key: how it looked, what its words were, and which tasks are done on its content."""
+
+    fingerprint: Fingerprint
+    words_hash: str
+    done: frozenset[str]
+    refused: bool = False
+
+
+def vector_task(space: Space) -> str:
+    """The task of encoding whole pictures in a space."""
+    return f"vector:{space}"
+
+
+def words_hash(words: Sequence[Words]) -> str:
+    """Tells whether the words of a name have changed; empty for none."""
+    if not words:
+        return ""
+    text = json.dumps([[entry.text, entry.origin, entry.kind] for entry in words])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def record(
+    change: Transaction,
+    root_id: int,
+    *,
+    contents: Sequence[Content] = (),
+    names: Sequence[Name] = (),
+    refusals: Sequence[Refusal] = (),
+) -> None:
+    """Write down contents first, then the names that point at them, then what was refused."""
+    for content in contents:
+        _record_content(change, content)
+    for name in names:
+        _record_name(change, root_id, name)
+    for refusal in refusals:
+        _record_refusal(change, root_id, refusal)
+
+
+def _record_content(change: Transaction, content: Content) -> None:
+    change.run(
+        "INSERT OR IGNORE INTO contents (sha256, bytes, added) VALUES (?, ?, ?)",
+        (content.sha256, content.size, time.time()),
+    )
+    if content.facts is None:
+        return
+    settings = ", ".join(f"{column} = ?" for column in _FACTS)
+    change.run(
+        f"UPDATE contents SET {settings} WHERE sha256 = ?",
+        (*(getattr(content.facts, column) for column in _FACTS), content.sha256),
+    )
+    task, version = FACTS_TASK.split("@")
+    change.run(
+        "INSERT OR REPLACE INTO done (content_id, task, version) SELECT id, ?, ? FROM contents WHERE sha256 = ?",
+        (task, version, content.sha256),
+    )
+
+
+def _record_name(change: Transaction, root_id: int, name: Name) -> None:
+    name_id = change.one(
+        "INSERT INTO names (root_id, key, fingerprint, content_id, dated, dated_from, words_hash, added) "
+        "SELECT ?, ?, ?, id, ?, ?, ?, ? FROM contents WHERE sha256 = ? "
+        "ON CONFLICT (root_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, "
+        "content_id = excluded.content_id, dated = excluded.dated, dated_from = excluded.dated_from, "
+        "words_hash = excluded.words_hash RETURNING id",
+        (
+            root_id,
+            name.key,
+            name.fingerprint,
+            name.dated,
+            name.dated_from,
+            words_hash(name.words),
+            time.time(),
+            name.sha256,
+        ),
+    )[0]
+    _record_words(change, name_id, name.words)
+    change.run("DELETE FROM refusals WHERE root_id = ? AND key = ?", (root_id, name.key))
+
+
+def _record_words(change: Transaction, name_id: int, words: Iterable[Words]) -> None:
+    change.run("DELETE FROM words WHERE name_id = ?", (name_id,))
+    for entry in words:
+        change.run(
+            "INSERT INTO words (text_id, name_id, origin, kind) VALUES (?, ?, ?, ?)",
+            (text_id(change, entry.text), name_id, entry.origin, entry.kind),
+        )
+
+
+def text_id(change: Transaction, text: str) -> int:
+    """The id of a text, which is added where it is new."""
+    digest = hashlib.sha256(text.encode()).digest()
+    change.run("INSERT OR IGNORE INTO texts (sha256, text) VALUES (?, ?)", (digest, text))
+    return int(change.one("SELECT id FROM texts WHERE sha256 = ?", (digest,))[0])
+
+
+def _record_refusal(change: Transaction, root_id: int, refusal: Refusal) -> None:
+    if refusal.lasting:
+        # its bytes are no longer the content that the name pointed at
+        change.run("DELETE FROM names WHERE root_id = ? AND key = ?", (root_id, refusal.key))
+    change.run(
+        "INSERT OR REPLACE INTO refusals (root_id, key, fingerprint, reason, lasting, at) VALUES (?, ?, ?, ?, ?, ?)",
+        (root_id, refusal.key, refusal.fingerprint, refusal.reason, refusal.lasting, time.time()),
+    )
+
+
+def states(
+    catalog: Catalog, root_id: int, *, spaces: Sequence[Space] = (), scope: str = ""
+) -> dict[str, State]:
+    """What is known of every key of a root within `scope`, as far as vectors go in `spaces` only.
+
+    What was refused for good is a state as well; what may go better the next time is none.
+    """
+    done = _done_by_content(catalog, spaces)
+    nothing: frozenset[str] = frozenset()
+    known = {
+        key: State(fingerprint, hashed, done.get(content_id, nothing))
+        for key, fingerprint, hashed, content_id in catalog.all(
+            "SELECT key, fingerprint, words_hash, content_id FROM names WHERE root_id = ?", (root_id,)
+        )
+        if _is_within(key, scope)
+    }
+    refused = catalog.all("SELECT key, fingerprint FROM refusals WHERE root_id = ? AND lasting", (root_id,))
+    known |= {key: State(seen, "", nothing, refused=True) for key, seen in refused if _is_within(key, scope)}
+    return known
+
+
+def _is_within(key: str, scope: str) -> bool:
+    """Whether a dataset of this scope lists the key: all, those below a folder (`sub/`), or just the one."""
+    return key == scope or (key.startswith(scope) if scope.endswith("/") else not scope)
+
+
+def _done_by_content(catalog: Catalog, spaces: Sequence[Space]) -> dict[int, frozenset[str]]:
+    tasks: dict[int, frozenset[str]] = {}
+    shared: dict[frozenset[str], frozenset[str]] = {}  # a million contents have a handful of different sets
+    for content_id, task in _done_rows(catalog, spaces):
+        both = tasks.get(content_id, frozenset()) | {task}
+        tasks[content_id] = shared.setdefault(both, both)
+    return tasks
+
+
+def _done_rows(catalog: Catalog, spaces: Sequence[Space]) -> Iterable[tuple[int, str]]:
+    yield from catalog.all("SELECT content_id, task || '@' || version FROM done")
+    for space in spaces:
+        encoded = catalog.all(
+            "SELECT p.content_id FROM spaces s JOIN segments g ON g.space_id = s.id "
+            "JOIN rows r ON r.segment_id = g.id JOIN parts p ON p.id = r.part_id "
+            "WHERE s.name = ? AND s.revision = ? AND p.kind = 'picture'",
+            (space.name, space.revision),
+        )
+        yield from ((content_id, vector_task(space)) for (content_id,) in encoded)
+
+
+def content_tasks(catalog: Catalog, sha256: bytes, space: Space) -> frozenset[str]:
+    """The tasks that are done on some bytes, wherever they lay before; empty for bytes never seen."""
+    rows = catalog.all(
+        "SELECT d.task || '@' || d.version FROM contents c JOIN done d ON d.content_id = c.id WHERE c.sha256 = ? "
+        "UNION ALL SELECT ? FROM contents c JOIN parts p ON p.content_id = c.id AND p.kind = 'picture' "
+        "JOIN rows r ON r.part_id = p.id JOIN segments g ON g.id = r.segment_id "
+        "JOIN spaces s ON s.id = g.space_id AND s.name = ? AND s.revision = ? WHERE c.sha256 = ?",
+        (sha256, vector_task(space), space.name, space.revision, sha256),
+    )
+    return frozenset(task for (task,) in rows)
+
+
+def forget(change: Transaction, root_id: int, gone: Iterable[str]) -> None:
+    """Remove names and refusals. Contents and vectors stay: a drive that comes back costs no encoding."""
+    pairs = [(root_id, key) for key in gone]
+    for table in ("names", "refusals"):
+        change.run_many(f"DELETE FROM {table} WHERE root_id = ? AND key = ?", pairs)
+
+
+def last_names(catalog: Catalog, root_id: int, gone: Sequence[str]) -> int:
+    """How many of these names are the last ones of their content: how many pictures would be lost with them."""
+    contents: dict[str, int] = dict(
+        catalog.all("SELECT key, content_id FROM names WHERE root_id = ?", (root_id,))
+    )
+    going = [contents[key] for key in gone if key in contents]
+    total: dict[int, int] = dict(catalog.all("SELECT content_id, count(*) FROM names GROUP BY content_id"))
+    leaving: dict[int, int] = {}
+    for content_id in going:
+        leaving[content_id] = leaving.get(content_id, 0) + 1
+    return sum(1 for content_id in going if leaving[content_id] == total[content_id])
+
+
+def refusals(catalog: Catalog) -> list[tuple[int, Refusal]]:
+    """What could not be used, with the id of its root, by key."""
+    rows = catalog.all(
+        "SELECT root_id, key, fingerprint, reason, lasting FROM refusals ORDER BY root_id, key"
+    )
+    return [
+        (root_id, Refusal(key, mark, reason, bool(lasting))) for root_id, key, mark, reason, lasting in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the catalog says of one content: its places as (root id, key), and its facts and dates."""
+
+    sha256: bytes
+    places: tuple[tuple[int, str], ...]
+    metadata: Mapping[str, object]
+
+
+def describe(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, Described]:
+    """Everything about some contents that an answer shows. The best date is EXIF's, then the name's."""
+    described = {}
+    for content_id in content_ids:
+        row = catalog.one(
+            f"SELECT sha256, bytes, {', '.join(_FACTS)} FROM contents WHERE id = ?", (content_id,)
+        )
+        places = catalog.all(
+            "SELECT root_id, key, dated, dated_from FROM names WHERE content_id = ? ORDER BY key, root_id",
+            (content_id,),
+        )
+        metadata = dict(zip(("bytes", *_FACTS), row[1:], strict=True))
+        metadata["taken_from"] = "EXIF" if metadata["taken"] else None
+        dates = sorted(
+            (dated_from != "file name", dated, dated_from) for _, _, dated, dated_from in places if dated
+        )
+        if not metadata["taken"] and dates:
+            _, metadata["taken"], metadata["taken_from"] = dates[0]
+        described[content_id] = Described(row[0], tuple((root, key) for root, key, _, _ in places), metadata)
+    return described

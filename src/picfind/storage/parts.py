@@ -1,0 +1,136 @@
+"""Parts, spaces and rows: what each vector of each segment stands for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from picfind.errors import UnknownSpaceError
+from picfind.storage.catalog import Catalog, Transaction
+from picfind.storage.names import text_id
+from picfind.storage.segments import SegmentFile
+from picfind.types import Ids, Space
+
+PICTURE, REGION, WORDS, PAIR = "picture", "region", "words", "pair"
+DEAD = -1
+"""The part of a row that no longer stands for anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one vector stands for: a picture, a region of it, words, or a picture with its words.
+
+    `box` is a region's left, top, width and height as fractions of the upright picture.
+    """
+
+    kind: str
+    sha256: bytes | None = None
+    text: str | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+def picture(sha256: bytes) -> Part:
+    """The part of a whole picture."""
+    return Part(PICTURE, sha256)
+
+
+def spaces(catalog: Catalog) -> list[Space]:
+    """The spaces of a gallery; the one that is searched when none is named comes first."""
+    return [Space(*row) for row in catalog.all("SELECT name, revision, dim FROM spaces ORDER BY id")]
+
+
+def space_id(catalog: Catalog, space: Space) -> int:
+    """Raises UnknownSpaceError, which names the spaces that are there."""
+    row = catalog.first("SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision))
+    if row is None:
+        known = ", ".join(str(entry) for entry in spaces(catalog)) or "none yet"
+        raise UnknownSpaceError(
+            f"The gallery {catalog.path.parent} has no vectors of {space}. It has: {known}. "
+            f"Run `picfind index --model {space.name}` to add them."
+        )
+    return int(row[0])
+
+
+def add_space(change: Transaction, space: Space) -> int:
+    """The id of a space, which is added where it is new."""
+    change.run(
+        "INSERT OR IGNORE INTO spaces (name, revision, dim, added) VALUES (?, ?, ?, ?)",
+        (space.name, space.revision, space.dim, time.time()),
+    )
+    found = change.one("SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision))
+    return int(found[0])
+
+
+def add_segment(change: Transaction, space_id: int, file: SegmentFile) -> int:
+    """Name a segment whose file is safely on the disk. Gives its id."""
+    cursor = change.run(
+        "INSERT INTO segments (space_id, file, length, crc32) VALUES (?, ?, ?, ?)",
+        (space_id, file.file, file.length, file.crc32),
+    )
+    return int(cursor.lastrowid or 0)
+
+
+def add_rows(change: Transaction, space_id: int, segment_id: int, parts: Iterable[tuple[int, int]]) -> None:
+    """Say which part each (row, part id) of a segment is; a part that the space already has stays as it is."""
+    change.run_many(
+        "INSERT INTO rows (segment_id, row, part_id) SELECT ?, ?, ? WHERE NOT EXISTS "
+        "(SELECT 1 FROM rows r JOIN segments g ON g.id = r.segment_id WHERE r.part_id = ? AND g.space_id = ?)",
+        [(segment_id, row, part_id, part_id, space_id) for row, part_id in parts],
+    )
+
+
+def part_id(change: Transaction, part: Part) -> int:
+    """The id of a part, which is added where it is new. Its content must have been recorded."""
+    content = None
+    if part.sha256 is not None:
+        content = change.one("SELECT id FROM contents WHERE sha256 = ?", (part.sha256,))[0]
+    text = text_id(change, part.text) if part.text is not None else None
+    box = ",".join(f"{edge:.6f}" for edge in part.box) if part.box else None
+    values = (part.kind, content, text, box)
+    change.run("INSERT OR IGNORE INTO parts (kind, content_id, text_id, box) VALUES (?, ?, ?, ?)", values)
+    return int(
+        change.one(
+            "SELECT id FROM parts WHERE kind = ? AND ifnull(content_id, 0) = ifnull(?, 0) "
+            "AND ifnull(text_id, 0) = ifnull(?, 0) AND ifnull(box, '') = ifnull(?, '')",
+            values,
+        )[0]
+    )
+
+
+def retire(change: Transaction, segment_ids: Sequence[int]) -> None:
+    """Drop segments from the catalog; their files are removed a generation later, when no reader can want them."""
+    for segment_id in segment_ids:
+        change.run(
+            "INSERT INTO retired (file, generation) SELECT file, "
+            "(SELECT value + 1 FROM meta WHERE key = 'generation') FROM segments WHERE id = ?",
+            (segment_id,),
+        )
+        change.run("DELETE FROM segments WHERE id = ?", (segment_id,))
+
+
+def row_parts(catalog: Catalog, segment_id: int, length: int) -> Ids:
+    """(length,): the part of each row of a segment, DEAD where it has none."""
+    parts = np.full(length, DEAD, np.int64)
+    rows = catalog.all("SELECT row, part_id FROM rows WHERE segment_id = ?", (segment_id,))
+    if rows:
+        table = np.array(rows, np.int64)
+        parts[table[:, 0]] = table[:, 1]
+    return parts
+
+
+def live_parts(catalog: Catalog, space: Space) -> tuple[Ids, Ids]:
+    """Which parts of a space stand for something that still has a name: part ids and their content ids, both (n,).
+
+    Ordered by part. A part of words that several pictures share stands there once for each of them.
+    """
+    rows = catalog.all(
+        "SELECT l.part_id, l.content_id FROM live l WHERE l.part_id IN "
+        "(SELECT r.part_id FROM rows r JOIN segments g ON g.id = r.segment_id WHERE g.space_id = ?) "
+        "ORDER BY l.part_id, l.content_id",
+        (space_id(catalog, space),),
+    )
+    table = np.array(rows, np.int64).reshape(len(rows), 2)
+    return table[:, 0].copy(), table[:, 1].copy()

@@ -1,0 +1,130 @@
+"""Roots: the places that pictures come from, of which one never lies inside another."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from picfind import keys
+from picfind.errors import UsageError
+from picfind.storage.catalog import Catalog, Transaction
+
+FOLDER_KIND = "folder"
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A source as the catalog knows it. `location` is escaped like a key; `volume` is the mount point of its drive."""
+
+    id: int
+    kind: str
+    location: str
+    volume: str | None
+    added: float
+    scanned: float | None
+
+    @property
+    def path(self) -> Path:
+        """Where a folder lies on this machine."""
+        return Path(keys.unescape(self.location))
+
+    def place(self, key: str) -> str:
+        """The path of one of its keys, escaped."""
+        if self.kind != FOLDER_KIND:
+            return key
+        return self.location.rstrip("/\\") + os.sep + key.replace("/", os.sep)
+
+
+def location_of(path: Path) -> str:
+    """A folder's location: absolute, escaped; symlinks stay, so that a root keeps the name that a person gave it."""
+    return keys.escape(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow symlinks
+
+
+def roots(catalog: Catalog) -> list[Root]:
+    """All roots, oldest first."""
+    rows = catalog.all("SELECT id, kind, location, volume, added, scanned FROM roots ORDER BY id")
+    return [Root(*row) for row in rows]
+
+
+def find_root(catalog: Catalog, kind: str, location: str) -> Root | None:
+    """The root of this kind at this location, or for folders the one that it lies inside."""
+    for root in roots(catalog):
+        if root.kind == kind and prefix_of(root, kind, location) is not None:
+            return root
+    return None
+
+
+def prefix_of(root: Root, kind: str, location: str) -> str | None:
+    """What a folder's keys start with in a root that holds it; "" for the root itself, None when it lies outside."""
+    if root.kind != kind:
+        return None
+    if root.location == location:
+        return ""
+    if kind != FOLDER_KIND:
+        return None
+    outer, inner = root.path, Path(keys.unescape(location))
+    if not inner.is_relative_to(outer):
+        return None
+    return keys.escape(inner.relative_to(outer).as_posix()) + "/"
+
+
+def add_root(change: Transaction, kind: str, location: str) -> int:
+    """Add a root, or find it; roots that lie inside it join it. Gives its id."""
+    change.run(
+        "INSERT OR IGNORE INTO roots (kind, location, volume, added) VALUES (?, ?, ?, ?)",
+        (kind, location, _volume(kind, location), time.time()),
+    )
+    row = change.one(
+        "SELECT id, kind, location, volume, added, scanned FROM roots WHERE kind = ? AND location = ?",
+        (kind, location),
+    )
+    root = Root(*row)
+    for other in change.run("SELECT id, kind, location, volume, added, scanned FROM roots").fetchall():
+        inner = Root(*other)
+        prefix = prefix_of(root, inner.kind, inner.location)
+        if prefix:
+            _join(change, inner.id, root.id, prefix)
+    return root.id
+
+
+def _join(change: Transaction, inner: int, outer: int, prefix: str) -> None:
+    for table in ("names", "refusals"):
+        change.run(
+            f"UPDATE OR IGNORE {table} SET root_id = ?, key = ? || key WHERE root_id = ?",
+            (outer, prefix, inner),
+        )
+    change.run("DELETE FROM roots WHERE id = ?", (inner,))
+
+
+def move_root(catalog: Catalog, old: str, new: str) -> None:
+    """Say that a root now lies elsewhere; nothing is read or encoded again.
+
+    Raises UsageError when there is no such root or when the new place already belongs to one.
+    """
+    root = next((root for root in roots(catalog) if root.location == old), None)
+    if root is None:
+        known = ", ".join(keys.shown(root.location) for root in roots(catalog)) or "none"
+        raise UsageError(f"There is no root {keys.shown(old)}. Roots of this gallery: {known}.")
+    for other in roots(catalog):
+        if other.id != root.id and prefix_of(other, root.kind, new) is not None:
+            raise UsageError(f"{keys.shown(new)} already belongs to the root {keys.shown(other.location)}.")
+    with catalog.transaction() as change:
+        change.run(
+            "UPDATE roots SET location = ?, volume = ? WHERE id = ?", (new, _volume(root.kind, new), root.id)
+        )
+
+
+def mark_scanned(change: Transaction, root_id: int) -> None:
+    """Note that a root has just been listed completely."""
+    change.run("UPDATE roots SET scanned = ? WHERE id = ?", (time.time(), root_id))
+
+
+def _volume(kind: str, location: str) -> str | None:
+    """The mount point: a drive that is not plugged in can then be named when its root is missing."""
+    if kind != FOLDER_KIND:
+        return None
+    path = Path(keys.unescape(location))
+    mount = next((place for place in (path, *path.parents) if place.is_mount()), None)
+    return keys.escape(str(mount)) if mount else None

@@ -1,0 +1,82 @@
+"""What every dataset must do."""
+
+# ruff: noqa: S101  (this is a test suite: asserting is what it is for)
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from picfind.errors import MissingSourceError
+from picfind.testing.refusal import refuses
+from picfind.types import Item
+
+if TYPE_CHECKING:
+    from picfind.datasets.base import Dataset
+
+
+class DatasetSuite:
+    """Subclass it, call the subclass `Test...`, and give `dataset`: one with items, which nobody changes meanwhile."""
+
+    def dataset(self) -> Dataset:
+        """The dataset to test, made anew at each call."""
+        raise NotImplementedError
+
+    def missing(self) -> Dataset | None:
+        """A dataset of this kind whose source is not there; None where there can be no such thing."""
+        return None
+
+    def test_it_says_what_it_is(self) -> None:
+        dataset = self.dataset()
+        assert dataset.kind and dataset.kind == dataset.kind.strip()
+        assert dataset.location
+        _is_text(dataset.kind, dataset.location, dataset.scope)
+
+    def test_it_has_items(self) -> None:
+        assert _items(self.dataset()), "the suite needs a dataset with items"
+
+    def test_keys_are_unique(self) -> None:
+        keys = [item.key for item in _items(self.dataset())]
+        assert len(keys) == len(set(keys))
+
+    def test_a_second_listing_is_the_same(self) -> None:
+        first, again = self.dataset(), self.dataset()
+        wanted = [(item.key, item.fingerprint, item.words, item.dated) for item in _items(first)]
+        assert wanted == [(item.key, item.fingerprint, item.words, item.dated) for item in _items(first)]
+        assert wanted == [(item.key, item.fingerprint, item.words, item.dated) for item in _items(again)]
+        assert (first.kind, first.location, first.scope) == (again.kind, again.location, again.scope)
+
+    def test_keys_and_words_are_valid_text(self) -> None:
+        for item in _items(self.dataset()):
+            assert item.fingerprint
+            _is_text(item.key, item.fingerprint, *(words.text for words in item.words))
+            assert item.key and "\0" not in item.key
+            assert not item.key.startswith("/"), f"{item.key!r} is not relative to the root"
+
+    def test_keys_start_with_the_scope(self) -> None:
+        dataset = self.dataset()
+        for listed in dataset.items():
+            key = listed.key if isinstance(listed, Item) else listed.prefix
+            assert key.startswith(dataset.scope), f"{key!r} is outside the scope {dataset.scope!r}"
+
+    def test_an_item_opens_twice_to_the_same_bytes(self) -> None:
+        for item in _items(self.dataset())[:20]:
+            with item.open() as first, item.open() as second:
+                data = first.read()
+                assert isinstance(data, bytes)
+                assert second.read() == data, f"{item.key!r} reads differently the second time"
+
+    def test_a_missing_source_is_an_error(self) -> None:
+        dataset = self.missing()
+        if dataset is not None:
+            with refuses(MissingSourceError, "listing a source that is not there"):
+                list(dataset.items())
+
+
+def _items(dataset: Dataset) -> list[Item]:
+    return [listed for listed in dataset.items() if isinstance(listed, Item)]
+
+
+def _is_text(*texts: str) -> None:
+    for text in texts:
+        assert isinstance(text, str)
+        assert not any("\ud800" <= sign <= "\udfff" for sign in text), f"surrogates in {text!r}"

@@ -1,0 +1,127 @@
+"""The nouns that travel between the layers: what a picture, its vector and an answer are.
+
+This module imports nothing else of picfind, so that every layer can speak these words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, NewType, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float32]
+Ids: TypeAlias = NDArray[np.int64]
+
+Fingerprint = NewType("Fingerprint", str)
+"""What a source can cheaply say about an item so that a change shows: opaque, compared for equality only.
+
+For a file it is made of its size and modification time; for a URL it would be an ETag.
+"""
+
+CAPTION, TAG, TITLE, RECOGNISED = "caption", "tag", "title", "recognised"
+"""The kinds of `Words`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """The space that a vector lives in: the same weights and the same preprocessing.
+
+    `revision` is 12 hex digits of a SHA-256 over the model's files, its preprocessing and its decoding. Vectors of
+    different spaces are never compared. The metric is the inner product of unit vectors.
+    """
+
+    name: str
+    revision: str
+    dim: int
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}"
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Some text that belongs to a picture, with where it came from (`origin`) and what it is (`kind`)."""
+
+    text: str
+    origin: str
+    kind: str = CAPTION
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One named thing of a source, not yet read.
+
+    `key` names it within its source: the POSIX path below the root, undecodable bytes percent-escaped. `open` opens
+    its bytes and may raise OSError.
+    """
+
+    key: str
+    fingerprint: Fingerprint
+    open: Callable[[], BinaryIO]
+    words: tuple[Words, ...] = ()
+    dated: float | None = None
+    """Seconds since the epoch that the source itself knows for the item (a file's modification time)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of a source that could not be listed: every key that starts with `prefix`.
+
+    Names below a gap are left as they are: what cannot be seen is not gone.
+    """
+
+    prefix: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbors:
+    """Nearest vectors: `ids` and `scores`, both (n_queries, k), best first.
+
+    Where there are fewer than k, ids are -1 and scores -inf. Equal scores are ordered by id.
+    """
+
+    ids: Ids
+    scores: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One picture of an answer. `score`: higher is better, a cosine between -1 and 1.
+
+    `content` is the SHA-256 of the picture's bytes in hex; `keys` are the places where it lies (paths or URLs);
+    `why` gives the part of the score that each thing searched has; `metadata` holds the catalog's facts.
+    """
+
+    content: str
+    score: float
+    keys: tuple[str, ...]
+    why: Mapping[str, float] = field(default_factory=dict)
+    caption: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The first place where the picture lies."""
+        return self.keys[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Results(Sequence[Hit]):
+    """The answer to one query: its hits, best first; how many pictures were looked through; what to know about it."""
+
+    hits: tuple[Hit, ...]
+    total: int
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.hits[at]
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)

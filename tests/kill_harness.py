@@ -1,0 +1,185 @@
+"""Kills a process at every durable step of a gallery's life, and looks at what is left.
+
+    python -m tests.kill_harness FOLDER
+
+Each life runs in a forked child that kills itself with SIGKILL just before or just after its n-th durable step: a
+flush, a rename, a removal, a commit. The gallery that is left must open, hold what had been committed, have no fault
+but litter, and be complete after the same life is lived again to its end. Prints how many steps there were.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from picfind.api import Gallery
+from picfind.ingest import run as run_module
+from picfind.settings import Settings
+from picfind.storage import durable, names, parts, roots, upkeep
+from picfind.storage import store as store_module
+from picfind.storage.catalog import Catalog
+from picfind.storage.store import Store
+from picfind.testing import toy_encoder
+from tests.photos import write_photo
+
+STEPS = ("_flush", "_replace", "_flush_folder", "_unlink")
+
+
+def main(folder: Path) -> None:
+    """Live, kill, look; one step later each time, until a life ends by itself."""
+    prepare(folder)
+    step = 0
+    while True:
+        step += 1
+        copy = folder / "life"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(folder / "start", copy, symlinks=True)
+        status = in_child(lambda: live(copy, kill_at=step))  # noqa: B023
+        if status == 0:
+            break
+        if not os.WIFSIGNALED(status):
+            sys.exit(f"a life with a kill at step {step} failed by itself")
+        if in_child(lambda: look(copy)):  # noqa: B023
+            sys.exit(f"the gallery is not sound after a kill at step {step}")
+    print(step - 1)
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Do something in a forked process; gives its wait status, 0 when all went well."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+def prepare(folder: Path) -> None:
+    """What every life begins with: two folders of pictures, and another gallery to adopt."""
+    start = folder / "start"
+    for number in range(7):
+        write_photo(start / "photos" / f"{number}.png", seed=number)
+    (start / "photos" / "bad.png").write_bytes(b"no picture")
+    for number in range(3):
+        write_photo(start / "more" / f"{number}.png", colour="blue", seed=number)
+    with open_gallery(start, "other.gallery") as other:
+        other.index(start / "more")
+
+
+def open_gallery(folder: Path, name: str = "test.gallery") -> Gallery:
+    """A gallery that commits every two pictures."""
+    run_module._COMMIT_PICTURES = 2
+    store_module._FANOUT = 2
+    return Gallery(Store.open(folder / name, create=True), Settings(workers=1), encoder=toy_encoder())
+
+
+def live(folder: Path, *, kill_at: int = 0) -> None:
+    """Index, change the folder, index again, compact, adopt, forget, purge; every part can be done again."""
+    if kill_at:
+        arm(kill_at)
+    photos = folder / "photos"
+    log = folder / "committed"
+    with open_gallery(folder) as gallery:
+        for report in gallery.indexing(photos):
+            note(log, gallery, report.done)
+        change(photos)
+        for report in gallery.indexing(photos):
+            note(log, gallery, report.done)
+        gallery.compact()
+        gallery.adopt(folder / "other.gallery")
+        (folder / "purging").touch()
+        for root in roots.roots(gallery.store.catalog):
+            if root.path.name == "more":
+                gallery.forget(root.path, purge=True)
+        gallery.purge()
+
+
+def change(photos: Path) -> None:
+    """Rename, delete, change and add, once."""
+    if (photos / "new.png").exists():
+        return
+    (photos / "0.png").rename(photos / "renamed.png")
+    (photos / "1.png").unlink()
+    write_photo(photos / "2.png", colour="green", seed=99)
+    write_photo(photos / "new.png", colour="yellow", seed=100)
+
+
+def note(log: Path, gallery: Gallery, done: int) -> None:
+    """Write down the contents whose vectors are committed now."""
+    if done:
+        log.write_text("\n".join(sorted(key.hex() for key in encoded(gallery.store))))
+
+
+def encoded(store: Store) -> set[bytes]:
+    """The contents that have a vector."""
+    rows = store.catalog.all(
+        "SELECT c.sha256 FROM rows r JOIN parts p ON p.id = r.part_id JOIN contents c ON c.id = p.content_id"
+    )
+    return {sha256 for (sha256,) in rows}
+
+
+def arm(kill_at: int) -> None:
+    """Make the process kill itself at its n-th moment before or after a durable step."""
+    moments = 0
+
+    def moment() -> None:
+        nonlocal moments
+        moments += 1
+        if moments == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def around(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def watched(*arguments: Any) -> Any:
+            moment()
+            result = real(*arguments)
+            moment()
+            return result
+
+        setattr(owner, name, watched)
+
+    for name in STEPS:
+        around(durable, name)
+    around(Catalog, "_commit")
+
+
+def look(folder: Path) -> None:
+    """What must hold after any kill, and after living on."""
+    store = Store.open(folder / "test.gallery", create=True)
+    faults = [finding for finding in upkeep.check(store) if not finding.what.startswith("stray file")]
+    assert not faults, faults
+    log = folder / "committed"
+    if log.exists() and not (folder / "purging").exists():
+        lost = {bytes.fromhex(line) for line in log.read_text().splitlines()} - encoded(store)
+        assert not lost, f"{len(lost)} committed vectors are lost"
+    store.close()
+    live(folder)
+    store = Store.open(folder / "test.gallery")
+    assert upkeep.check(store) == [], upkeep.check(store)
+    on_disk = {
+        path.name: hashlib.sha256(path.read_bytes()).digest() for path in (folder / "photos").iterdir()
+    }
+    del on_disk["bad.png"]
+    named: dict[str, bytes] = dict(
+        store.catalog.all("SELECT n.key, c.sha256 FROM names n JOIN contents c ON c.id = n.content_id")
+    )
+    assert named == on_disk, (sorted(named), sorted(on_disk))
+    assert encoded(store) == set(on_disk.values())
+    assert [refusal.key for _, refusal in names.refusals(store.catalog)] == ["bad.png"]
+    assert len(parts.live_parts(store.catalog, toy_encoder().space)[0]) == len(on_disk)
+    store.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,339 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from picfind import plugins
+from picfind.encoders import builtin
+from picfind.errors import ModelFilesError
+from picfind.settings import Settings
+from tests.builtin_inputs import PHOTOS, SENTENCES, photo, photo_path, pictures, tiles, waves
+
+if TYPE_CHECKING:
+    from picfind.encoders.base import Encoder, EncoderCard, Prepared, Tower
+    from picfind.types import Floats
+
+SETTINGS = Settings()
+REFERENCE = Path(__file__).parent / "data" / "builtin_reference.json"
+
+
+@pytest.fixture(scope="module")
+def card() -> EncoderCard:
+    found = builtin.find("builtin", SETTINGS)
+    assert found is not None
+    return found
+
+
+@pytest.fixture(scope="module")
+def encoder(card: EncoderCard) -> Encoder:
+    return builtin.load(card, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, Floats]:
+    vectors: dict[str, list[float]] = json.loads(REFERENCE.read_text(encoding="utf-8"))
+    return {name: np.array(vector, np.float32) for name, vector in vectors.items()}
+
+
+def needs_photos() -> None:
+    try:
+        missing = [name for name in PHOTOS if not photo_path(name).is_file()]
+    except ModuleNotFoundError as error:
+        pytest.skip(str(error))
+    assert not missing
+
+
+def image_of(encoder: Encoder) -> Tower[Image.Image]:
+    assert encoder.image is not None
+    return encoder.image
+
+
+def text_of(encoder: Encoder) -> Tower[str]:
+    assert encoder.text is not None
+    return encoder.text
+
+
+def encode_images(encoder: Encoder, images: list[Image.Image]) -> Floats:
+    tower = image_of(encoder)
+    return tower.encode([tower.prepare(image) for image in images])
+
+
+def encode_texts(encoder: Encoder, texts: list[str]) -> Floats:
+    tower = text_of(encoder)
+    return tower.encode([tower.prepare(text) for text in texts])
+
+
+def parts() -> list[dict[str, Any]]:
+    table: list[dict[str, Any]] = json.loads((builtin.FOLDER / "card.json").read_text(encoding="utf-8"))[
+        "parts"
+    ]
+    return table
+
+
+# The card
+
+
+def test_it_is_found_by_its_file_name() -> None:
+    assert plugins.load("encoders", "builtin") is builtin
+
+
+def test_both_names_are_one_space(card: EncoderCard) -> None:
+    assert builtin.find("builtin-open", SETTINGS) == card
+    assert list(builtin.cards(SETTINGS)) == [card]
+    assert card.space.name == "builtin"
+
+
+@pytest.mark.parametrize("spec", ["", "built", "Builtin", "./builtin", "builtin-closed"])
+def test_other_names_are_not_its_own(spec: str) -> None:
+    assert builtin.find(spec, SETTINGS) is None
+
+
+def test_revision_is_that_of_the_files(card: EncoderCard) -> None:
+    assert card.revision == builtin.revision_of(builtin.FOLDER)
+
+
+@pytest.mark.parametrize("name", builtin.MODEL_FILES)
+def test_revision_changes_with_every_file(tmp_path: Path, name: str) -> None:
+    for each in builtin.MODEL_FILES:
+        (tmp_path / each).write_bytes(each.encode())
+    before = builtin.revision_of(tmp_path)
+    (tmp_path / name).write_bytes(b"another")
+    assert builtin.revision_of(tmp_path) != before
+
+
+def test_files_are_small_enough_and_the_card_says_how_large(card: EncoderCard) -> None:
+    total = sum(path.stat().st_size for path in builtin.FOLDER.iterdir())
+    assert total < 48e6
+    assert card.size_mb == pytest.approx(
+        sum((builtin.FOLDER / name).stat().st_size for name in builtin.MODEL_FILES) / 1e6, abs=0.05
+    )
+
+
+def test_a_thousand_classes_are_named_and_defined() -> None:
+    lines = (builtin.FOLDER / "classes.txt").read_text(encoding="utf-8").splitlines()
+    labels = [tuple(line.split("\t")) for line in lines]
+    assert len(labels) == 1000
+    assert all(len(label) == 2 and all(text and text == text.strip() for text in label) for label in labels)
+    assert labels[285][0] == "Egyptian cat"  # class 285 of ImageNet's 1,000, whichever source counts them
+
+
+def test_decode_size_is_what_the_revision_speaks_of(encoder: Encoder) -> None:
+    assert encoder.decode_size == builtin.DECODE_SIZE == 512
+    assert str(encoder.decode_size) in builtin.PREPROCESSING
+
+
+# Vectors
+
+
+@pytest.mark.parametrize("name", [*PHOTOS, "waves", "tiles"])
+def test_pictures_agree_with_the_reference(encoder: Encoder, reference: dict[str, Floats], name: str) -> None:
+    """The tower in torch, fp32. The shipped fp16 weights give .99999; decoders of JPEG may differ a little."""
+    needs_photos()
+    row = encode_images(encoder, [pictures()[name]])[0]
+    assert row @ reference[name] > 0.9995
+
+
+@pytest.mark.parametrize("at", range(len(SENTENCES)))
+def test_sentences_agree_with_the_reference(encoder: Encoder, reference: dict[str, Floats], at: int) -> None:
+    """The tower in transformers, fp32. The shipped int8 weights give .996 at the least, .9995 on captions."""
+    row = encode_texts(encoder, [SENTENCES[at]])[0]
+    assert row @ reference[f"text {at}"] > 0.995
+
+
+def test_every_reference_is_used(reference: dict[str, Floats]) -> None:
+    texts = {f"text {at}" for at in range(len(SENTENCES))}
+    assert set(reference) == {*PHOTOS, "waves", "tiles"} | texts
+
+
+def test_rows_are_unit_rows_of_float32(encoder: Encoder, card: EncoderCard) -> None:
+    flat = [Image.new("RGB", (40, 40), colour) for colour in ("black", "white", "red")]
+    for rows in (encode_images(encoder, [waves(), tiles(), *flat]), encode_texts(encoder, list(SENTENCES))):
+        assert rows.dtype == np.float32
+        assert rows.shape[1] == card.dim
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1.0, atol=1e-5)
+
+
+def test_parts_lie_side_by_side_with_constant_lengths(encoder: Encoder, card: EncoderCard) -> None:
+    image, text = encode_images(encoder, [waves()])[0], encode_texts(encoder, ["a wave"])[0]
+    offset = 0
+    for part in parts():
+        assert part["offset"] == offset
+        offset += part["dim"]
+        columns = slice(part["offset"], offset)
+        assert np.linalg.norm(image[columns]) == pytest.approx(part["weight"], abs=1e-5)
+        assert np.linalg.norm(text[columns]) == pytest.approx(part["text_weight"], abs=1e-5)
+    assert offset == card.dim
+
+
+def test_no_pictures_and_no_texts_are_no_rows(encoder: Encoder, card: EncoderCard) -> None:
+    assert image_of(encoder).encode([]).shape == (0, card.dim)
+    assert text_of(encoder).encode([]).shape == (0, card.dim)
+
+
+def test_a_batch_gives_what_each_gives_alone(encoder: Encoder) -> None:
+    images, texts = [waves(), tiles()], list(SENTENCES)
+    alone = np.concatenate([encode_images(encoder, [image]) for image in images])
+    np.testing.assert_array_equal(encode_images(encoder, images), alone)
+    alone = np.concatenate([encode_texts(encoder, [text]) for text in texts])
+    np.testing.assert_array_equal(encode_texts(encoder, texts), alone)
+
+
+def test_two_loads_give_the_same(encoder: Encoder, card: EncoderCard) -> None:
+    again = builtin.load(card, SETTINGS, role="query", language="de")
+    np.testing.assert_array_equal(encode_images(again, [waves()]), encode_images(encoder, [waves()]))
+    np.testing.assert_array_equal(encode_texts(again, ["a wave"]), encode_texts(encoder, ["a wave"]))
+
+
+def test_four_threads_get_what_one_gets(card: EncoderCard, encoder: Encoder) -> None:
+    fresh = builtin.load(card, SETTINGS)  # so that the threads also race for opening it
+    texts = [f"{count} dogs in a garden" for count in range(24)]
+    images = [waves().rotate(15 * turn) for turn in range(8)]
+    with ThreadPoolExecutor(4) as workers:
+        text_rows = list(workers.map(lambda text: encode_texts(fresh, [text]), texts))
+        image_rows = list(workers.map(lambda image: encode_images(fresh, [image]), images))
+    np.testing.assert_array_equal(np.concatenate(text_rows), encode_texts(encoder, texts))
+    np.testing.assert_array_equal(np.concatenate(image_rows), encode_images(encoder, images))
+
+
+def test_of_a_long_text_256_tokens_count(encoder: Encoder) -> None:
+    tower = text_of(encoder)
+    assert len(tower.prepare("dog " * 1000)) == 256
+    np.testing.assert_array_equal(tower.prepare("dog " * 254), tower.prepare("dog " * 1000))
+
+
+def test_blank_text_is_empty_text(encoder: Encoder) -> None:
+    rows = encode_texts(encoder, ["", "  \n\t "])
+    np.testing.assert_array_equal(rows[0], rows[1])
+
+
+@settings(max_examples=25, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=[]), max_size=60))
+def test_any_text_has_a_unit_row(encoder: Encoder, text: str) -> None:
+    rows = encode_texts(encoder, [text])
+    assert np.linalg.norm(rows[0]) == pytest.approx(1.0, abs=1e-5)
+
+
+@settings(max_examples=15, deadline=None)
+@given(width=st.integers(1, 700), height=st.integers(1, 700), mode=st.sampled_from(["RGB", "L", "RGBA", "P"]))
+def test_any_shape_is_squashed(encoder: Encoder, width: int, height: int, mode: str) -> None:
+    pixels: Prepared = image_of(encoder).prepare(Image.new(mode, (width, height)))
+    assert pixels.shape == (260, 260, 3)
+    assert pixels.dtype == np.uint8
+
+
+def test_the_whole_picture_counts(encoder: Encoder) -> None:
+    """Nothing is cropped: what changes at the very edge changes the pixels."""
+    image = Image.new("RGB", (900, 300), "white")
+    image.paste((0, 0, 0), (0, 0, 40, 300))
+    pixels: Prepared = image_of(encoder).prepare(image)
+    assert pixels[:, 0].max() < 60
+    assert pixels[:, -1].min() == 255
+
+
+# What it finds
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [
+        ("a cat", "chelsea"),
+        ("a kitten's face", "chelsea"),
+        ("a rocket launch", "rocket"),
+        ("a cup of coffee", "coffee"),
+        ("hot drink", "coffee"),
+        ("an astronaut", "astronaut"),
+        ("a temple in Asia", "china"),
+        ("a blossom in a garden", "flower"),
+    ],
+)
+def test_words_find_the_right_photo(encoder: Encoder, query: str, name: str) -> None:
+    needs_photos()
+    rows = encode_images(encoder, [photo(each) for each in PHOTOS])
+    scores = rows @ encode_texts(encoder, [query])[0]
+    assert list(PHOTOS)[int(scores.argmax())] == name
+
+
+@pytest.mark.parametrize("name", list(PHOTOS))
+def test_a_crop_finds_its_photo(encoder: Encoder, name: str) -> None:
+    needs_photos()
+    image = photo(name)
+    crop = image.crop((image.width // 8, image.height // 8, image.width * 7 // 8, image.height * 7 // 8))
+    rows = encode_images(encoder, [photo(each) for each in PHOTOS])
+    assert list(PHOTOS)[int((rows @ encode_images(encoder, [crop])[0]).argmax())] == name
+
+
+# Files: when they are read, and when they are wrong
+
+
+def folder_with(tmp_path: Path, *good: str) -> Path:
+    """A model folder in which only the files named are real."""
+    for name in builtin.MODEL_FILES:
+        if name in good:
+            shutil.copyfile(builtin.FOLDER / name, tmp_path / name)
+        else:
+            (tmp_path / name).write_bytes(b"not a model")
+    return tmp_path
+
+
+def test_loading_and_words_never_read_the_picture_model(
+    tmp_path: Path, card: EncoderCard, encoder: Encoder
+) -> None:
+    words_only = builtin.open_folder(folder_with(tmp_path, "text.onnx", "tokenizer.json"), card)
+    np.testing.assert_array_equal(encode_texts(words_only, ["a cat"]), encode_texts(encoder, ["a cat"]))
+
+
+def test_pictures_never_read_the_words_model(tmp_path: Path, card: EncoderCard, encoder: Encoder) -> None:
+    pictures_only = builtin.open_folder(folder_with(tmp_path, "image.onnx"), card)
+    np.testing.assert_array_equal(encode_images(pictures_only, [tiles()]), encode_images(encoder, [tiles()]))
+
+
+def test_damaged_files_say_so_when_first_used(tmp_path: Path, card: EncoderCard) -> None:
+    damaged = builtin.open_folder(folder_with(tmp_path), card)
+    with pytest.raises(ModelFilesError, match=r"image\.onnx cannot be read.*Reinstall picfind"):
+        encode_images(damaged, [tiles()])
+    with pytest.raises(ModelFilesError, match=r"tokenizer\.json cannot be read"):
+        encode_texts(damaged, ["a cat"])
+
+
+@pytest.mark.parametrize("name", builtin.MODEL_FILES)
+def test_missing_files_say_so_when_loaded(tmp_path: Path, card: EncoderCard, name: str) -> None:
+    (folder_with(tmp_path) / name).unlink()
+    with pytest.raises(ModelFilesError, match=f"{name} is missing. Reinstall picfind"):
+        builtin.open_folder(tmp_path, card)
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\xff", b"[]", b"{}", b'{"card": 1}', b'{"card": {"languages": []}}']
+)
+def test_a_damaged_card_says_so(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "card.json").write_bytes(content)
+    with pytest.raises(ModelFilesError, match=r"card\.json cannot be read.*Reinstall picfind"):
+        builtin.read_card(tmp_path)
+
+
+def test_loading_imports_no_runtime_and_encoding_writes_nothing() -> None:
+    program = """
+import sys
+from picfind.encoders import builtin
+from picfind.settings import Settings
+encoder = builtin.load(builtin.find("builtin", Settings()), Settings())
+loaded = {"onnxruntime", "tokenizers"} & set(sys.modules)
+assert not loaded, loaded
+encoder.text.encode([encoder.text.prepare("a cat")])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    # Importing some versions of onnxruntime says so when a machine's graphics card is odd; nobody can stop that.
+    complaints = [line for line in done.stderr.splitlines() if "device_discovery" not in line]
+    assert (done.returncode, done.stdout, complaints) == (0, "", [])

@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from picfind.api import Gallery
+from picfind.encoders.base import Encoder
+from picfind.errors import EncoderError, MissingSourceError, WouldForgetError
+from picfind.images import Limits
+from picfind.ingest import run as run_module
+from picfind.ingest.run import Report, run
+from picfind.ingest.stages import mapped
+from picfind.settings import Settings
+from picfind.storage import names, parts, upkeep
+from picfind.storage.store import Store
+from picfind.testing import toy_encoder
+from picfind.types import Fingerprint, Floats, Gap, Item, Words
+from tests.photos import photo, photo_bytes, write_photo
+
+
+def counts(report: Report) -> dict[str, int]:
+    kinds = ("encoded", "reused", "refused", "vanished", "unchanged", "forgotten")
+    return {kind: getattr(report, kind) for kind in kinds if getattr(report, kind)}
+
+
+@dataclass
+class Source:
+    """A dataset whose items the test makes as it likes."""
+
+    entries: list[Item | Gap]
+    kind: str = "made"
+    location: str = "made"
+    scope: str = ""
+
+    def items(self) -> Iterator[Item | Gap]:
+        yield from self.entries
+
+
+def item(key: str, data: bytes | OSError, *, mark: str = "1", words: tuple[Words, ...] = ()) -> Item:
+    def open_item() -> BinaryIO:
+        if isinstance(data, OSError):
+            raise data
+        return io.BytesIO(data)
+
+    return Item(key, Fingerprint(mark), open_item, words)
+
+
+def index(store: Store, *entries: Item | Gap, encoder: Encoder | None = None, **options: Any) -> Report:
+    return list(run(Source(list(entries)), store, encoder or toy_encoder(), **options))[-1]
+
+
+def test_a_folder_becomes_a_gallery(gallery: Gallery, photos: Path) -> None:
+    report = gallery.index(photos)
+    assert (counts(report), report.finished, report.due, report.done) == ({"encoded": 4}, True, 4, 4)
+    assert [Path(hit.path).name for hit in gallery.search("yellow", k=1)] == ["yellow.png"]
+
+
+def test_running_again_does_nothing(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    assert counts(gallery.index(photos)) == {"unchanged": 4}
+
+
+def test_only_what_is_new_or_changed_is_encoded(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    write_photo(photos / "red.png", colour="cyan", seed=7)
+    write_photo(photos / "new.png", colour="black")
+    assert counts(gallery.index(photos)) == {"encoded": 2, "unchanged": 3}
+
+
+def test_renames_copies_and_returns_cost_no_encoding(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    (photos / "red.png").rename(photos / "trip" / "crimson.png")
+    (photos / "copy.png").write_bytes((photos / "green.png").read_bytes())
+    assert counts(gallery.index(photos)) == {"reused": 2, "unchanged": 3, "forgotten": 1}
+    kept = (photos / "blue.png").read_bytes()
+    (photos / "blue.png").unlink()
+    assert counts(gallery.index(photos)) == {"unchanged": 4, "forgotten": 1}
+    (photos / "back.png").write_bytes(kept)
+    assert counts(gallery.index(photos)) == {"reused": 1, "unchanged": 4}
+
+
+def test_a_drive_that_comes_back_unchanged_is_found_again(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    away = photos.with_name("away")
+    photos.rename(away)
+    photos.mkdir()
+    gallery.index(photos, forget=True)
+    assert len(gallery.search("red")) == 0
+    photos.rmdir()
+    away.rename(photos)
+    assert counts(gallery.index(photos)) == {"reused": 4}
+    assert len(gallery.search("red")) == 4
+
+
+def test_copies_in_one_run_are_encoded_once(store: Store) -> None:
+    same = photo_bytes()
+    report = index(store, *(item(f"{number}.png", same) for number in range(50)), workers=1)
+    assert counts(report) == {"encoded": 1, "reused": 49}
+    assert len(parts.live_parts(store.catalog, toy_encoder().space)[0]) == 1
+
+
+def test_what_cannot_be_used_is_refused_with_its_reason_and_stops_nothing(store: Store) -> None:
+    good = photo_bytes()
+    entries = [
+        item("empty.jpg", b""),
+        item("text.jpg", b"these are words"),
+        item("truncated.jpg", photo_bytes(form="JPEG")[:200]),
+        item("large.png", photo_bytes(seed=1)),
+        item("good.png", good),
+    ]
+    small = Limits(max_bytes=len(good) - 1 if len(good) < len(photo_bytes(seed=1)) else len(good))
+    report = index(store, *entries, limits=replace(small, max_bytes=10_000, max_pixels=32 * 24))
+    assert counts(report) == {"encoded": 2, "refused": 3}
+    reasons = {refusal.key: refusal.reason for _, refusal in names.refusals(store.catalog)}
+    assert "empty" in reasons["empty.jpg"]
+    assert set(reasons) == {"empty.jpg", "text.jpg", "truncated.jpg"}
+    assert counts(index(store, *entries)) == {"unchanged": 5}
+
+
+def test_limits_refuse_before_decoding(store: Store) -> None:
+    report = index(store, item("a.png", photo_bytes()), limits=Limits(max_pixels=100))
+    assert counts(report) == {"refused": 1}
+    assert "max_pixels" in report.refusals[0].reason if report.refusals else names.refusals(store.catalog)
+
+
+def test_a_refusal_is_tried_again_when_the_file_changes(store: Store) -> None:
+    index(store, item("a.png", b"half"))
+    assert counts(index(store, item("a.png", photo_bytes(), mark="2"))) == {"encoded": 1}
+    assert names.refusals(store.catalog) == []
+
+
+def test_a_picture_that_becomes_garbage_is_no_longer_found(store: Store) -> None:
+    index(store, item("a.png", photo_bytes()), item("b.png", photo_bytes(seed=1)))
+    index(store, item("a.png", b"garbage", mark="2"), item("b.png", photo_bytes(seed=1)))
+    assert [key for (key,) in store.catalog.all("SELECT key FROM names")] == ["b.png"]
+
+
+def test_no_permission_is_a_refusal_that_is_tried_again(store: Store) -> None:
+    locked = PermissionError(13, "Permission denied")
+    report = index(store, item("a.png", locked))
+    assert counts(report) == {"refused": 1}
+    assert "Permission denied" in names.refusals(store.catalog)[0][1].reason
+    assert counts(index(store, item("a.png", photo_bytes()))) == {"encoded": 1}
+
+
+def test_a_picture_that_cannot_be_read_just_now_keeps_its_name(store: Store) -> None:
+    index(store, item("a.png", photo_bytes()))
+    index(store, item("a.png", OSError(5, "Input/output error"), mark="2"))
+    assert store.catalog.one("SELECT count(*) FROM names") == (1,)
+    assert counts(index(store, item("a.png", photo_bytes(seed=2), mark="2"))) == {"encoded": 1}
+
+
+def test_a_file_that_vanishes_is_passed_over(store: Store) -> None:
+    report = index(store, item("a.png", FileNotFoundError(2, "gone")), item("b.png", photo_bytes()))
+    assert counts(report) == {"encoded": 1, "vanished": 1}
+    assert names.refusals(store.catalog) == []
+
+
+def test_a_file_that_changes_while_it_is_read_is_right_after_the_next_run(
+    gallery: Gallery, photos: Path
+) -> None:
+    target = photos / "red.png"
+
+    class Meddled(Source):
+        pass
+
+    def open_and_change() -> BinaryIO:
+        file = target.open("rb")
+        write_photo(target, colour="cyan", seed=5)
+        os.utime(target, (1, 1))
+        return file
+
+    stat = target.stat()
+    listed = Item("red.png", Fingerprint(f"{stat.st_size}-{stat.st_mtime_ns}"), open_and_change)
+    source = Meddled([listed], kind="folder", location=str(photos))
+    list(run(source, gallery.store, toy_encoder()))
+    gallery.index(photos, forget=True)
+    best = gallery.search(target, k=1)[0]
+    assert (Path(best.path).name, round(best.score, 2)) == ("red.png", 1.0)
+    assert "red.png" in {Path(hit.path).name for hit in gallery.search("cyan", k=1)}
+
+
+def test_words_are_kept_with_the_name_and_read_again_without_decoding(store: Store) -> None:
+    words = (Words("a dog", "table"),)
+    index(store, item("a.png", photo_bytes()))
+    report = index(store, item("a.png", photo_bytes(), words=words))
+    assert counts(report) == {"reused": 1}
+    assert store.catalog.all("SELECT text FROM texts") == [("a dog",)]
+    assert counts(index(store, item("a.png", photo_bytes(), words=words))) == {"unchanged": 1}
+
+
+def test_a_second_model_adds_its_vectors_and_leaves_the_first(
+    open_gallery: Callable[..., Gallery], photos: Path
+) -> None:
+    first = open_gallery()
+    first.index(photos)
+    second = open_gallery(encoder="second")
+    assert counts(second.index(photos)) == {"encoded": 4}
+    assert [str(space) for space in first.spaces] == ["toy@000000000001", "second@000000000001"]
+    assert len(first.search("red")) == len(second.search("red")) == 4
+
+
+def test_an_empty_source_is_no_mass_deletion(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    for path in photos.rglob("*.png"):
+        path.unlink()
+    with pytest.raises(WouldForgetError, match=r"is empty now.*--forget.*roots move"):
+        gallery.index(photos)
+    assert len(gallery.search("red")) == 4
+    assert counts(gallery.index(photos, forget=True)) == {"forgotten": 4}
+
+
+def test_losing_more_than_half_is_asked_about_after_the_new_is_in(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    for name in ("red", "green", "blue"):
+        (photos / f"{name}.png").unlink()
+    write_photo(photos / "new.png", colour="white")
+    with pytest.raises(WouldForgetError, match="3 of the 4 pictures"):
+        gallery.index(photos)
+    assert len(gallery.search("red")) == 5
+    assert counts(gallery.index(photos, forget=True)) == {"unchanged": 2, "forgotten": 3}
+
+
+def test_tidying_up_is_no_loss(gallery: Gallery, photos: Path) -> None:
+    """Every name changes, no picture goes: nothing is asked."""
+    gallery.index(photos)
+    (photos / "sorted").mkdir()
+    for path in sorted(photos.rglob("*.png")):
+        path.rename(photos / "sorted" / path.name)
+    assert counts(gallery.index(photos)) == {"reused": 4, "forgotten": 4}
+
+
+def test_a_source_that_is_not_there_leaves_no_trace(gallery: Gallery, tmp_path: Path) -> None:
+    with pytest.raises(MissingSourceError):
+        gallery.index(tmp_path / "none")
+    assert upkeep.status(gallery.store)["roots"] == []
+
+
+def test_a_root_that_went_away_is_an_error_and_loses_nothing(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    photos.rename(photos.with_name("moved"))
+    with pytest.raises(MissingSourceError):
+        gallery.index(photos)
+    assert len(gallery.search("red")) == 4
+
+
+def test_a_folder_below_a_root_is_a_part_of_it(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    (photos / "red.png").unlink()
+    write_photo(photos / "trip" / "white.png", colour="white")
+    assert counts(gallery.index(photos / "trip")) == {"encoded": 1, "unchanged": 1}
+    assert len(gallery.search("red")) == 5, "the name outside the folder is not judged"
+    assert counts(gallery.index(photos)) == {"unchanged": 4, "forgotten": 1}
+
+
+def test_an_outer_folder_takes_an_inner_root_in(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos / "trip")
+    assert counts(gallery.index(photos)) == {"encoded": 3, "unchanged": 1}
+    assert len(upkeep.status(gallery.store)["roots"]) == 1
+
+
+def test_one_picture_can_be_indexed(gallery: Gallery, photos: Path) -> None:
+    assert counts(gallery.index(photos / "red.png")) == {"encoded": 1}
+    write_photo(photos / "red.png.png", seed=9)
+    gallery.index(photos / "red.png.png")
+    assert counts(gallery.index(photos / "red.png")) == {"unchanged": 1}, "the other name is not in its scope"
+    assert counts(gallery.index(photos)) == {"encoded": 3, "unchanged": 2}
+
+
+def test_ceasing_to_iterate_keeps_what_was_encoded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module, "_COMMIT_PICTURES", 10)
+    entries: list[Item | Gap] = [item(f"{number:03}.png", photo_bytes(seed=number)) for number in range(100)]
+    running = run(Source(entries), store, toy_encoder(), workers=2)
+    next(running)
+    seen = next(running)
+    running.close()  # type: ignore[attr-defined]
+    kept = store.catalog.one("SELECT count(*) FROM names")[0]
+    assert seen.done == 10 <= kept < 100
+    assert upkeep.check(store) == []
+    report = list(run(Source(entries), store, toy_encoder(), workers=2))[-1]
+    assert counts(report) == {"encoded": 100 - kept, "unchanged": kept}
+
+
+def test_an_interrupt_keeps_what_was_encoded(store: Store) -> None:
+    entries: list[Item | Gap] = [item(f"{number}.png", photo_bytes(seed=number)) for number in range(20)]
+
+    def stop() -> BinaryIO:
+        raise KeyboardInterrupt
+
+    entries.append(Item("stop.png", Fingerprint("1"), stop))
+    with pytest.raises(KeyboardInterrupt):
+        list(run(Source(entries), store, toy_encoder(), workers=1))
+    assert store.catalog.one("SELECT count(*) FROM names") == (20,)
+
+
+def test_an_encoder_without_an_image_tower_is_refused(store: Store) -> None:
+    with pytest.raises(EncoderError, match="encodes no pictures"):
+        index(store, item("a.png", photo_bytes()), encoder=replace(toy_encoder(), image=None))
+
+
+@pytest.mark.parametrize("on_accelerator", [False, True])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_both_arrangements_give_the_same_gallery(store: Store, on_accelerator: bool, workers: int) -> None:
+    entries = [item(f"{number:02}.png", photo_bytes(seed=number)) for number in range(23)]
+    entries[5] = item("05.png", b"garbage")
+    encoder = replace(toy_encoder(), on_accelerator=on_accelerator)
+    assert counts(index(store, *entries, encoder=encoder, workers=workers)) == {"encoded": 22, "refused": 1}
+    (segment,) = store.vectors(encoder.space)[1]
+    named = [key for (key,) in store.catalog.all("SELECT key FROM names ORDER BY id")]
+    assert named == [entry.key for entry in entries if entry.key != "05.png"], (
+        "the order of the source is kept"
+    )
+    expected = encoder.encode_images([photo(seed=number) for number in range(23) if number != 5])
+    np.testing.assert_allclose(segment.vectors.astype(np.float32), expected, atol=1e-3)
+
+
+class _Counting:
+    """An image tower that notes the sizes of its batches and the threads that called it."""
+
+    def __init__(self) -> None:
+        self.tower: Any = toy_encoder().image
+        self.batches: list[int] = []
+        self.threads: set[str] = set()
+
+    def prepare(self, picture: Image.Image, /) -> Any:
+        return self.tower.prepare(picture)
+
+    def encode(self, batch: Sequence[Any], /) -> Floats:
+        self.batches.append(len(batch))
+        self.threads.add(threading.current_thread().name)
+        rows: Floats = self.tower.encode(batch)
+        return rows
+
+
+def test_on_an_accelerator_one_thread_encodes_in_batches(store: Store) -> None:
+    tower = _Counting()
+    entries = [item(f"{number}.png", photo_bytes(seed=number)) for number in range(10)]
+    index(store, *entries, encoder=replace(toy_encoder(), image=tower, on_accelerator=True), workers=3)
+    assert tower.batches == [4, 4, 2]
+    assert tower.threads == {threading.current_thread().name}
+
+
+def test_on_a_cpu_the_workers_encode(store: Store) -> None:
+    tower = _Counting()
+    entries = [item(f"{number}.png", photo_bytes(seed=number)) for number in range(10)]
+    index(store, *entries, encoder=replace(toy_encoder(), image=tower), workers=2)
+    assert tower.batches == [1] * 10
+    assert all(name.startswith("picfind") for name in tower.threads)
+
+
+def test_look_ahead_is_bounded_and_in_order() -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    taken = 0
+
+    def source() -> Iterator[int]:
+        nonlocal taken
+        for number in range(100):
+            taken += 1
+            yield number
+
+    with ThreadPoolExecutor(4) as pool:
+        for done, result in enumerate(mapped(pool, lambda number: number * 2, source(), ahead=7)):
+            assert result == done * 2
+            assert taken <= done + 1 + 7
+
+
+def test_settings_reach_the_run(open_gallery: Callable[..., Gallery], photos: Path) -> None:
+    gallery = open_gallery(settings=Settings(max_pixels=10, workers=2))
+    assert counts(gallery.index(photos)) == {"refused": 4}

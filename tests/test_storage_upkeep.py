@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from picfind.errors import UsageError
+from picfind.storage import names, parts, roots, upkeep
+from picfind.storage.names import Refusal
+from picfind.storage.store import Store
+from picfind.types import Fingerprint
+from tests.test_storage_store import OTHER, SPACE, add_root, commit, digest, vectors_of
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Six pictures in three segments of one space, two of them in another space as well."""
+    with store.writing() as writer:
+        root_id = add_root(writer)
+        for start in (0, 2, 4):
+            commit(writer, root_id, range(start, start + 2), seed=start)
+        commit(writer, root_id, range(2), space=OTHER)
+    return store
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Iterator[Store]:
+    """Another gallery: pictures 4 to 9, of the same root and of one below it, and a refusal."""
+    store = Store.open(tmp_path / "other.gallery", create=True)
+    with store.writing() as writer:
+        root_id = add_root(writer)
+        commit(writer, root_id, range(4, 8), seed=99)
+        commit(writer, add_root(writer, "/elsewhere/deep"), range(8, 10), seed=98)
+        writer.commit(root_id, refusals=[Refusal("bad.png", Fingerprint("1"), "bad")])
+    yield store
+    store.close()
+
+
+def forget(store: Store, *keys: str) -> None:
+    with store.writing() as writer, writer.transaction() as change:
+        names.forget(change, 1, keys)
+
+
+def places(store: Store) -> set[str]:
+    every = {root.id: root for root in roots.roots(store.catalog)}
+    return {every[root_id].place(key) for root_id, key in store.catalog.all("SELECT root_id, key FROM names")}
+
+
+def test_compact_leaves_one_segment_a_space_and_every_vector(filled: Store) -> None:
+    before = vectors_of(filled)
+    upkeep.compact(filled)
+    assert [len(filled.vectors(space)[1]) for space in (SPACE, OTHER)] == [1, 1]
+    after = vectors_of(filled)
+    assert list(after) == list(before)
+    for key, row in before.items():
+        np.testing.assert_array_equal(after[key], row)
+    assert upkeep.check(filled) == []
+
+
+def test_compacting_twice_writes_nothing_the_second_time(filled: Store) -> None:
+    upkeep.compact(filled)
+    generation = filled.catalog.generation
+    upkeep.compact(filled)
+    assert filled.catalog.generation == generation
+
+
+def test_forgetting_keeps_vectors_and_purging_removes_them(filled: Store) -> None:
+    forget(filled, "0.png", "1.png")
+    assert len(vectors_of(filled)) == 6
+    assert len(parts.live_parts(filled.catalog, SPACE)[0]) == 4
+    assert upkeep.purge(filled) == 2
+    assert sorted(vectors_of(filled)) == sorted(digest(number) for number in range(2, 6))
+    assert vectors_of(filled, OTHER) == {}
+    assert upkeep.check(filled) == []
+    kept = b"".join(path.read_bytes() for path in filled.segments_folder.iterdir())
+    assert len(kept) == 4 * 8 * 2 + 128, "the purged vectors are gone from the disk"
+
+
+def test_purging_with_nothing_to_purge(filled: Store) -> None:
+    assert upkeep.purge(filled) == 0
+    assert len(vectors_of(filled)) == 6
+
+
+def test_adopting_takes_over_what_is_new(filled: Store, other: Store) -> None:
+    ours = vectors_of(filled)
+    upkeep.adopt(filled, other)
+    assert sorted(vectors_of(filled)) == sorted(digest(number) for number in range(10))
+    for key, row in ours.items():
+        np.testing.assert_array_equal(vectors_of(filled)[key], row)
+    np.testing.assert_array_equal(vectors_of(filled)[digest(9)], vectors_of(other)[digest(9)])
+    assert places(filled) == {f"/photos/{n}.png" for n in range(8)} | {
+        f"/elsewhere/deep/{n}.png" for n in (8, 9)
+    }
+    assert [refusal.key for _, refusal in names.refusals(filled.catalog)] == ["bad.png"]
+    assert upkeep.check(filled) == []
+
+
+def test_adopting_again_adds_nothing(filled: Store, other: Store) -> None:
+    upkeep.adopt(filled, other)
+    before = vectors_of(filled)
+    upkeep.compact(filled)
+    upkeep.adopt(filled, other)
+    assert list(vectors_of(filled)) == list(before)
+    assert len(filled.vectors(SPACE)[1]) == 1
+    upkeep.repair(filled)
+    assert upkeep.check(filled) == []
+
+
+def test_adopting_joins_roots_that_lie_inside_one_another(tmp_path: Path, other: Store) -> None:
+    store = Store.open(tmp_path / "outer.gallery", create=True)
+    with store.writing() as writer:
+        add_root(writer, "/elsewhere")
+    upkeep.adopt(store, other)
+    assert [root.location for root in roots.roots(store.catalog)] == ["/elsewhere", "/photos"]
+    assert "/elsewhere/deep/8.png" in places(store)
+    store.close()
+
+
+def test_a_gallery_cannot_adopt_itself(filled: Store) -> None:
+    again = Store.open(filled.folder)
+    with pytest.raises(UsageError, match="cannot adopt itself"):
+        upkeep.adopt(filled, again)
+    again.close()
+
+
+def _flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        (_flip_a_bit, "its checksum is wrong"),
+        (Path.unlink, "its file is missing"),
+        (lambda path: path.write_bytes(b"no array"), "its file is not what was written"),
+    ],
+)
+def test_a_damaged_segment_is_found_and_dropped(filled: Store, harm: object, told: str) -> None:
+    file = filled.vectors(SPACE)[1][0].file
+    harm(filled.segments_folder / file)  # type: ignore[operator]
+    findings = upkeep.check(filled)
+    assert [(finding.what, finding.mendable) for finding in findings] == [(f"segment {file}: {told}", True)]
+    assert any("encodes its pictures again" in line for line in upkeep.repair(filled))
+    assert upkeep.check(filled) == []
+    state = names.states(filled.catalog, 1, spaces=[SPACE])
+    assert [key for key, entry in state.items() if names.vector_task(SPACE) not in entry.done] == [
+        "0.png",
+        "1.png",
+    ]
+
+
+def test_stray_files_are_found_and_swept(filled: Store) -> None:
+    (filled.segments_folder / "stray.npy").write_bytes(b"")
+    assert [finding.what for finding in upkeep.check(filled)] == ["stray file stray.npy"]
+    assert upkeep.repair(filled) == ["removed the stray file stray.npy"]
+
+
+def test_a_broken_reference_is_found(filled: Store) -> None:
+    import sqlite3
+
+    filled.close()
+    connection = sqlite3.connect(filled.folder / "catalog.sqlite")
+    connection.execute("DELETE FROM contents WHERE id = 1")
+    connection.commit()
+    connection.close()
+    again = Store.open(filled.folder)
+    assert any("refers to a row of contents" in finding.what for finding in upkeep.check(again))
+    again.close()
+
+
+def test_roots_join_when_an_outer_one_is_added(store: Store) -> None:
+    with store.writing() as writer:
+        commit(writer, add_root(writer, "/photos/2023"), range(2))
+        with writer.transaction() as change:
+            outer = roots.add_root(change, "folder", "/photos")
+    assert [root.location for root in roots.roots(store.catalog)] == ["/photos"]
+    assert sorted(names.states(store.catalog, outer)) == ["2023/0.png", "2023/1.png"]
+
+
+def test_a_root_that_moved_keeps_its_names(filled: Store) -> None:
+    roots.move_root(filled.catalog, "/photos", "/mnt/photos")
+    assert "/mnt/photos/0.png" in places(filled)
+    with pytest.raises(UsageError, match=r"no root /photos. Roots of this gallery: /mnt/photos"):
+        roots.move_root(filled.catalog, "/photos", "/x")
+
+
+def test_a_root_cannot_move_into_another(filled: Store) -> None:
+    with filled.writing() as writer:
+        add_root(writer, "/backup")
+    with pytest.raises(UsageError, match="already belongs to the root /backup"):
+        roots.move_root(filled.catalog, "/photos", "/backup/photos")
+
+
+def test_status_counts(filled: Store) -> None:
+    forget(filled, "0.png")
+    told = upkeep.status(filled)
+    assert (told["pictures"], told["names"], told["roots"][0]["names"]) == (5, 5, 5)
+    assert [space["vectors"] for space in told["spaces"]] == [6, 2]
+    assert told["roots"][0]["present"] is False
