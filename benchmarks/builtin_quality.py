@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 import picfind
-from benchmarks.machine import cores, describe
+from benchmarks.machine import describe
 from picfind.encoders import builtin
+from picfind.settings import cores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

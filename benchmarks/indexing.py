@@ -23,8 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import picfind
-from benchmarks.machine import cores, describe
+from benchmarks.machine import describe
 from picfind.datasets.folder import Folder
+from picfind.settings import cores
 
 _RUN = """
 import json, resource, sys, time

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import platform
 from importlib.metadata import version
 from pathlib import Path
+
+from picfind.settings import cores
 
 
 def describe(*packages: str) -> str:
     """The processor, its cores, Python, and the versions of some packages, in one line."""
     told = [f"{package} {version(package)}" for package in ("numpy", *packages)]
     return ", ".join([_processor(), f"{cores()} cores", f"Python {platform.python_version()}", *told])
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _processor() -> str:

@@ -21,6 +21,7 @@ from picfind.datasets._ignore import Rules
 from picfind.datasets.base import Dataset
 from picfind.datasets.folder import Folder, open_regular
 from picfind.errors import MissingSourceError, UsageError
+from picfind.testing import DatasetSuite
 from picfind.types import Gap, Item
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX file system")
@@ -420,3 +421,20 @@ def test_a_root_or_an_ignore_file_that_may_not_be_read_is_a_gap(open_root: Path)
     assert as_nobody(lambda: told(open_root)) == "gap : Permission denied"
     open_root.chmod(0o755)
     assert as_nobody(lambda: told(open_root)) == "a.jpg"
+
+
+class TestFolder(DatasetSuite):
+    @pytest.fixture(autouse=True)
+    def _fill(self, tmp_path: Path) -> None:
+        self.place = tmp_path / "suite"
+        for name in ("a.png", "sub/b.png", "sub/c é.jpg"):
+            (self.place / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.place / name).write_bytes(name.encode())
+
+    def dataset(self) -> Dataset:
+        return Folder(self.place)
+
+
+class TestPartOfAFolder(TestFolder):
+    def dataset(self) -> Dataset:
+        return Folder(self.place / "sub", root=self.place)

@@ -18,6 +18,7 @@ from picfind import plugins
 from picfind.encoders import builtin
 from picfind.errors import ModelFilesError
 from picfind.settings import Settings
+from picfind.testing import EncoderSuite
 from tests.builtin_inputs import PHOTOS, SENTENCES, photo, photo_path, pictures, tiles, waves
 
 if TYPE_CHECKING:
@@ -328,6 +329,7 @@ def test_loading_imports_no_runtime_and_encoding_writes_nothing() -> None:
 import sys
 from picfind.encoders import builtin
 from picfind.settings import Settings
+from picfind.testing import EncoderSuite
 encoder = builtin.load(builtin.find("builtin", Settings()), Settings())
 loaded = {"onnxruntime", "tokenizers"} & set(sys.modules)
 assert not loaded, loaded
@@ -337,3 +339,8 @@ encoder.text.encode([encoder.text.prepare("a cat")])
     # Importing some versions of onnxruntime says so when a machine's graphics card is odd; nobody can stop that.
     complaints = [line for line in done.stderr.splitlines() if "device_discovery" not in line]
     assert (done.returncode, done.stdout, complaints) == (0, "", [])
+
+
+class TestBuiltin(EncoderSuite):
+    def encoder(self) -> Encoder:
+        return builtin.load(builtin.read_card(builtin.FOLDER), Settings())

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from picfind.errors import DamagedGalleryError, UsageError
-from picfind.index import flat
+from picfind.index import _exact, flat
 from picfind.testing import IndexSuite
 from picfind.testing.index import unit_rows
 
@@ -90,17 +90,20 @@ def test_every_finite_half_is_read_exactly() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32])
-def test_many_blocks_and_groups_of_queries(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [2, 9])
+def test_many_blocks_and_groups_of_queries(dtype: Any, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two queries are spread over threads, nine are not."""
     vectors: Any = unit_rows(500, 16, seed=1).astype(dtype)
-    queries = unit_rows(9, 16, seed=2)
+    queries = unit_rows(count, 16, seed=2)
     index = flat.create(16)
     index.add(np.arange(300), vectors[:300])
     index.add(np.arange(300, 500), vectors[300:])
     allowed = [None, np.arange(0, 500, 7), np.arange(100, 480)]
     wanted = [index.search(queries, k=12, allowed=some) for some in allowed]
     monkeypatch.setattr(flat, "_BLOCK_VALUES", 16 * 13)
+    monkeypatch.setattr(flat, "cores", lambda: 3)
     monkeypatch.setattr(flat, "_HELD_SCORES", 1100)
-    monkeypatch.setattr(flat, "_CHUNK", 5)
+    monkeypatch.setattr(_exact, "_CHUNK", 5)
     for some, want in zip(allowed, wanted, strict=True):
         _same(index.search(queries, k=12, allowed=some), want)
 

@@ -17,7 +17,7 @@ from picfind.images import Limits
 from picfind.ingest.run import Report, run
 from picfind.search.query import PYTHON, Query, Term, Token, parse
 from picfind.search.searcher import Searcher
-from picfind.settings import Settings, load_settings
+from picfind.settings import Settings, cores, load_settings
 from picfind.storage import names, parts, roots, upkeep
 from picfind.storage.store import Store
 from picfind.types import Results, Space
@@ -108,7 +108,7 @@ class Gallery:
             dataset,
             self.store,
             self._encoder or encoders.load(self.card(), self.settings),
-            workers=self.settings.workers or _cores(),
+            workers=self.settings.workers or cores(),
             limits=self._limits,
             forget=forget,
         )
@@ -223,10 +223,3 @@ def _terms(query: Token | Sequence[Token | Term]) -> tuple[Term, ...]:
 def _is_below(key: str, prefix: str) -> bool:
     key, prefix = keys.folded(key), keys.folded(prefix)
     return key == prefix or key.startswith(prefix + "/")
-
-
-def _cores() -> int:
-    """Cores that this process may use, which a container may have cut."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

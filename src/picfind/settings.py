@@ -49,6 +49,11 @@ class Settings:
     """Patterns of .gitignore's kind for what indexing passes over."""
 
 
+def cores() -> int:
+    """Cores that this process may use, which a container may have cut."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def load_settings(
     flags: Mapping[str, Any] | None = None,
     *,

@@ -21,16 +21,22 @@ _SHOWN_REFUSALS = 10
 
 def index(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SOURCE...", help="Folders of pictures, or single ones.")
+        list[Path], typer.Argument(metavar="SOURCE", help="Folders of pictures, or single ones.")
     ],
     gallery: GalleryFlag = None,
     model: ModelFlag = None,
     exclude: Annotated[
         list[str] | None,
-        typer.Option("--exclude", "-x", metavar="PATTERN", help="Pass over what matches, as in .gitignore."),
+        typer.Option(
+            "--exclude",
+            "-x",
+            metavar="PATTERN",
+            help="Pass over what matches, as in .gitignore; may be repeated.",
+        ),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode and encode; as many as cores by default.")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Threads that decode and encode; as many as cores by default."),
     ] = None,
     forget: Annotated[
         bool, typer.Option("--forget", help="Agree to forgetting more than half of a source's pictures.")

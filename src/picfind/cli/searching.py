@@ -19,14 +19,17 @@ def search(
     query: Annotated[
         list[str],
         typer.Argument(
-            metavar="QUERY...", help='Words, ./photo.jpg, @- for stdin: "2:a dog" + ./beach.jpg - people'
+            metavar="QUERY", help='Words, ./photo.jpg, @- for stdin: "2:a dog" + ./beach.jpg - people'
         ),
     ],
-    k: Annotated[int, typer.Option("-k", "--top", help="How many pictures.")] = 10,
+    k: Annotated[int, typer.Option("-k", "--top", metavar="N", help="How many pictures.")] = 10,
     gallery: GalleryFlag = None,
     model: ModelFlag = None,
     index: Annotated[
-        str | None, typer.Option("--index", metavar="KIND", help="The kind of vector index.")
+        str | None,
+        typer.Option(
+            "--index", metavar="KIND", help="The kind of vector index: flat or faiss. Also PICFIND_INDEX."
+        ),
     ] = None,
     as_json: JsonFlag = False,
     as_jsonl: Annotated[

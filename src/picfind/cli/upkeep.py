@@ -85,14 +85,14 @@ def move_root(
 
 def forget(
     path: Annotated[
-        Path | None, typer.Argument(metavar="[PATH]", help="A root, a folder below one, a picture.")
+        Path | None, typer.Argument(metavar="PATH", help="A root, a folder below one, a picture.")
     ] = None,
     gallery: GalleryFlag = None,
     purge: Annotated[
         bool, typer.Option("--purge", help="Also remove the vectors of all that no longer has a name.")
     ] = False,
 ) -> None:
-    """Take pictures out of the gallery. No picture's file is ever touched."""
+    """Take pictures out of the gallery. No picture's file is ever touched: the next `index` of its folder adds it again."""
     if path is None and not purge:
         raise UsageError(
             "Say what to forget: a root, a folder below one, or a picture. `picfind roots` lists roots."

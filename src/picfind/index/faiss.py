@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 
 from picfind.errors import UsageError
-from picfind.index.flat import (
+from picfind.index._exact import (
     Rows,
     checked_queries,
     checked_rows,
