@@ -42,7 +42,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     options = [entry for entry in command.params if entry not in arguments and entry.name not in _FROM_TYPER]
     below: dict[str, Any] = getattr(command, "commands", {})
     yield f"## {name}\n"
-    yield f"<!-- not run: the form of the command -->\n```text\n{_usage(name, arguments, below)}\n```\n"
+    yield f"`{_usage(name, arguments, command)}`\n"
     yield f"{' '.join(command.help.split())}\n"
     if arguments or options:
         yield "| | |\n|---|---|"
@@ -55,10 +55,12 @@ def _command(name: str, command: Any) -> Iterator[str]:
         yield from _command(f"{name} {below_name}", child)
 
 
-def _usage(name: str, arguments: list[Any], below: dict[str, Any]) -> str:
+def _usage(name: str, arguments: list[Any], command: Any) -> str:
     words = [f"{entry.metavar}{'...' if entry.nargs == -1 else ''}" for entry in arguments]
     wanted = [word if entry.required else f"[{word}]" for word, entry in zip(words, arguments, strict=True)]
-    return " ".join((name, "[OPTIONS]", *wanted, *(["COMMAND"] if below else [])))
+    if hasattr(command, "commands"):
+        wanted.append("[COMMAND]" if command.invoke_without_command else "COMMAND")
+    return " ".join((name, "[OPTIONS]", *wanted))
 
 
 def _flags(entry: Any) -> str:

@@ -22,8 +22,8 @@ from typing import Any
 from picfind.api import Gallery
 from picfind.ingest import run as run_module
 from picfind.settings import Settings
-from picfind.storage import durable, names, parts, roots, upkeep
-from picfind.storage import store as store_module
+from picfind.storage import durable, health, names, parts, roots
+from picfind.storage import writer as writer_module
 from picfind.storage.catalog import Catalog
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder
@@ -79,7 +79,7 @@ def prepare(folder: Path) -> None:
 def open_gallery(folder: Path, name: str = "test.gallery") -> Gallery:
     """A gallery that commits every two pictures."""
     run_module._COMMIT_PICTURES = 2
-    store_module._FANOUT = 2
+    writer_module._FANOUT = 2
     return Gallery(Store.open(folder / name, create=True), Settings(workers=1), encoder=toy_encoder())
 
 
@@ -157,7 +157,7 @@ def arm(kill_at: int) -> None:
 def look(folder: Path) -> None:
     """What must hold after any kill, and after living on."""
     store = Store.open(folder / "test.gallery", create=True)
-    faults = [finding for finding in upkeep.check(store) if not finding.what.startswith("stray file")]
+    faults = [finding for finding in health.check(store) if not finding.what.startswith("stray file")]
     assert not faults, faults
     log = folder / "committed"
     if log.exists() and not (folder / "purging").exists():
@@ -166,7 +166,7 @@ def look(folder: Path) -> None:
     store.close()
     live(folder)
     store = Store.open(folder / "test.gallery")
-    assert upkeep.check(store) == [], upkeep.check(store)
+    assert health.check(store) == [], health.check(store)
     on_disk = {
         path.name: hashlib.sha256(path.read_bytes()).digest() for path in (folder / "photos").iterdir()
     }

@@ -269,12 +269,15 @@ def test_the_demo_answers_visibly_right(tmp_path: Path) -> None:
         "a cat": "chelsea",
         "a rocket launch": "rocket",
         "a cup of coffee": "coffee",
+        "a space suit": "astronaut",
         "a motorcycle": "motorcycle_",
         "a flower": "flower",
         "a Chinese temple": "china",
     }.items():
         assert answer in answers[question].splitlines()[0]
     assert "motorcycle_right" in answers["pictures like motorcycle_left.png"].splitlines()[1]
+    assert len(answers) == 8
+    assert "refused" not in result.stderr
     assert (tmp_path / "demo.html").read_text().count("<section>") == len(answers)
 
 

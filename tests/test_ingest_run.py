@@ -20,7 +20,7 @@ from picfind.ingest import run as run_module
 from picfind.ingest.run import Report, run
 from picfind.ingest.stages import mapped
 from picfind.settings import Settings
-from picfind.storage import names, parts, upkeep
+from picfind.storage import health, names, parts, upkeep
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder
 from picfind.types import Fingerprint, Floats, Gap, Item, Words
@@ -285,7 +285,7 @@ def test_ceasing_to_iterate_keeps_what_was_encoded(store: Store, monkeypatch: py
     running.close()  # type: ignore[attr-defined]
     kept = store.catalog.one("SELECT count(*) FROM names")[0]
     assert seen.done == 10 <= kept < 100
-    assert upkeep.check(store) == []
+    assert health.check(store) == []
     report = list(run(Source(entries), store, toy_encoder(), workers=2))[-1]
     assert counts(report) == {"encoded": 100 - kept, "unchanged": kept}
 

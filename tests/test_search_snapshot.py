@@ -13,7 +13,8 @@ from picfind.search.snapshot import Snapshot
 from picfind.storage import names, parts
 from picfind.storage.names import Content, Name
 from picfind.storage.parts import Part
-from picfind.storage.store import Store, Vectored
+from picfind.storage.store import Store
+from picfind.storage.writer import Vectored
 from picfind.types import Fingerprint, Floats, Words
 from tests.test_storage_store import SPACE, add_root, commit, digest, unit_rows
 

@@ -21,8 +21,8 @@ from picfind.api import Gallery
 from picfind.images import decode
 from picfind.ingest import run as run_module
 from picfind.settings import Settings
-from picfind.storage import durable, names, parts, upkeep
-from picfind.storage import store as store_module
+from picfind.storage import durable, health, names, parts
+from picfind.storage import writer as writer_module
 from picfind.storage.catalog import Catalog
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder
@@ -125,7 +125,7 @@ class Folder(RuleBasedStateMachine):
         assert named == {key: hashlib.sha256(data).digest() for key, data in good.items()}
         refused = {refusal.key for _, refusal in names.refusals(store.catalog)}
         assert refused == set(on_disk) - set(good)
-        assert upkeep.check(store) == []
+        assert health.check(store) == []
         live, _ = parts.live_parts(store.catalog, ENCODERS[encoder].space)
         assert len(live) == len(set(good.values()))
         for key, data in good.items():
@@ -141,7 +141,7 @@ class Folder(RuleBasedStateMachine):
     def gallery(self, encoder: str) -> Iterator[Gallery]:
         with ExitStack() as stack:
             stack.enter_context(patch.object(run_module, "_COMMIT_PICTURES", 2))
-            stack.enter_context(patch.object(store_module, "_FANOUT", 2))
+            stack.enter_context(patch.object(writer_module, "_FANOUT", 2))
             store = Store.open(self.home / "test.gallery", create=True)
             yield stack.enter_context(Gallery(store, Settings(workers=2), encoder=ENCODERS[encoder]))
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +21,11 @@ from picfind.errors import (
 )
 from picfind.images import Facts
 from picfind.storage import names, parts, roots
+from picfind.storage import vectors as vectors_module
 from picfind.storage.names import Content, Name, Refusal
 from picfind.storage.parts import Part
-from picfind.storage.store import Store, Vectored, Writer
+from picfind.storage.store import Store
+from picfind.storage.writer import Vectored, Writer
 from picfind.types import Fingerprint, Floats, Space, Words
 
 SPACE = Space("toy", "000000000001", 8)
@@ -204,18 +207,18 @@ def test_a_reader_that_comes_too_late_for_a_file_reads_again(
     with store.writing() as writer:
         root_id = add_root(writer)
         commit(writer, root_id, range(3))
-        real = Store._open
+        real = vectors_module._open
         meddled: list[bool] = []
 
-        def meddle(self: Store, *arguments: object) -> object:
+        def meddle(*arguments: Any) -> object:
             if not meddled:
                 meddled.append(True)
                 writer.merge(SPACE, [segment.id for segment in Store.vectors(store, SPACE)[1]])
                 add_root(writer, "/elsewhere")
                 add_root(writer, "/elsewhere")
-            return real(self, *arguments)  # type: ignore[arg-type]
+            return real(*arguments)
 
-        monkeypatch.setattr(Store, "_open", meddle)
+        monkeypatch.setattr(vectors_module, "_open", meddle)
         assert sum(len(segment.vectors) for segment in store.vectors(SPACE)[1]) == 3
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from picfind.errors import UsageError
-from picfind.storage import names, parts, roots, upkeep
+from picfind.storage import adoption, health, names, parts, roots, upkeep
 from picfind.storage.names import Refusal
 from picfind.storage.store import Store
 from picfind.types import Fingerprint
@@ -56,7 +56,7 @@ def test_compact_leaves_one_segment_a_space_and_every_vector(filled: Store) -> N
     assert list(after) == list(before)
     for key, row in before.items():
         np.testing.assert_array_equal(after[key], row)
-    assert upkeep.check(filled) == []
+    assert health.check(filled) == []
 
 
 def test_compacting_twice_writes_nothing_the_second_time(filled: Store) -> None:
@@ -73,7 +73,7 @@ def test_forgetting_keeps_vectors_and_purging_removes_them(filled: Store) -> Non
     assert upkeep.purge(filled) == 2
     assert sorted(vectors_of(filled)) == sorted(digest(number) for number in range(2, 6))
     assert vectors_of(filled, OTHER) == {}
-    assert upkeep.check(filled) == []
+    assert health.check(filled) == []
     kept = b"".join(path.read_bytes() for path in filled.segments_folder.iterdir())
     assert len(kept) == 4 * 8 * 2 + 128, "the purged vectors are gone from the disk"
 
@@ -85,7 +85,7 @@ def test_purging_with_nothing_to_purge(filled: Store) -> None:
 
 def test_adopting_takes_over_what_is_new(filled: Store, other: Store) -> None:
     ours = vectors_of(filled)
-    upkeep.adopt(filled, other)
+    adoption.adopt(filled, other)
     assert sorted(vectors_of(filled)) == sorted(digest(number) for number in range(10))
     for key, row in ours.items():
         np.testing.assert_array_equal(vectors_of(filled)[key], row)
@@ -94,25 +94,25 @@ def test_adopting_takes_over_what_is_new(filled: Store, other: Store) -> None:
         f"/elsewhere/deep/{n}.png" for n in (8, 9)
     }
     assert [refusal.key for _, refusal in names.refusals(filled.catalog)] == ["bad.png"]
-    assert upkeep.check(filled) == []
+    assert health.check(filled) == []
 
 
 def test_adopting_again_adds_nothing(filled: Store, other: Store) -> None:
-    upkeep.adopt(filled, other)
+    adoption.adopt(filled, other)
     before = vectors_of(filled)
     upkeep.compact(filled)
-    upkeep.adopt(filled, other)
+    adoption.adopt(filled, other)
     assert list(vectors_of(filled)) == list(before)
     assert len(filled.vectors(SPACE)[1]) == 1
-    upkeep.repair(filled)
-    assert upkeep.check(filled) == []
+    health.repair(filled)
+    assert health.check(filled) == []
 
 
 def test_adopting_joins_roots_that_lie_inside_one_another(tmp_path: Path, other: Store) -> None:
     store = Store.open(tmp_path / "outer.gallery", create=True)
     with store.writing() as writer:
         add_root(writer, "/elsewhere")
-    upkeep.adopt(store, other)
+    adoption.adopt(store, other)
     assert [root.location for root in roots.roots(store.catalog)] == ["/elsewhere", "/photos"]
     assert "/elsewhere/deep/8.png" in places(store)
     store.close()
@@ -121,7 +121,7 @@ def test_adopting_joins_roots_that_lie_inside_one_another(tmp_path: Path, other:
 def test_a_gallery_cannot_adopt_itself(filled: Store) -> None:
     again = Store.open(filled.folder)
     with pytest.raises(UsageError, match="cannot adopt itself"):
-        upkeep.adopt(filled, again)
+        adoption.adopt(filled, again)
     again.close()
 
 
@@ -142,10 +142,10 @@ def _flip_a_bit(path: Path) -> None:
 def test_a_damaged_segment_is_found_and_dropped(filled: Store, harm: object, told: str) -> None:
     file = filled.vectors(SPACE)[1][0].file
     harm(filled.segments_folder / file)  # type: ignore[operator]
-    findings = upkeep.check(filled)
+    findings = health.check(filled)
     assert [(finding.what, finding.mendable) for finding in findings] == [(f"segment {file}: {told}", True)]
-    assert any("encodes its pictures again" in line for line in upkeep.repair(filled))
-    assert upkeep.check(filled) == []
+    assert any("encodes its pictures again" in line for line in health.repair(filled))
+    assert health.check(filled) == []
     state = names.states(filled.catalog, 1, spaces=[SPACE])
     assert [key for key, entry in state.items() if names.vector_task(SPACE) not in entry.done] == [
         "0.png",
@@ -155,8 +155,8 @@ def test_a_damaged_segment_is_found_and_dropped(filled: Store, harm: object, tol
 
 def test_stray_files_are_found_and_swept(filled: Store) -> None:
     (filled.segments_folder / "stray.npy").write_bytes(b"")
-    assert [finding.what for finding in upkeep.check(filled)] == ["stray file stray.npy"]
-    assert upkeep.repair(filled) == ["removed the stray file stray.npy"]
+    assert [finding.what for finding in health.check(filled)] == ["stray file stray.npy"]
+    assert health.repair(filled) == ["removed the stray file stray.npy"]
 
 
 def test_a_broken_reference_is_found(filled: Store) -> None:
@@ -168,7 +168,7 @@ def test_a_broken_reference_is_found(filled: Store) -> None:
     connection.commit()
     connection.close()
     again = Store.open(filled.folder)
-    assert any("refers to a row of contents" in finding.what for finding in upkeep.check(again))
+    assert any("refers to a row of contents" in finding.what for finding in health.check(again))
     again.close()
 
 

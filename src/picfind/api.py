@@ -18,7 +18,7 @@ from picfind.ingest.run import Report, run
 from picfind.search.query import PYTHON, Query, Term, Token, parse
 from picfind.search.searcher import Searcher
 from picfind.settings import Settings, cores, load_settings
-from picfind.storage import names, parts, roots, upkeep
+from picfind.storage import adoption, names, parts, roots, upkeep
 from picfind.storage.store import Store
 from picfind.types import Results, Space
 
@@ -165,7 +165,7 @@ class Gallery:
         """Take over all that another gallery knows, vectors included. Raises NoGalleryError, UsageError."""
         theirs = Store.open(Path(other))
         try:
-            upkeep.adopt(self.store, theirs)
+            adoption.adopt(self.store, theirs)
         finally:
             theirs.close()
 

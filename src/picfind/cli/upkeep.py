@@ -13,7 +13,7 @@ from picfind import keys
 from picfind.api import Gallery
 from picfind.cli.options import GalleryFlag, JsonFlag, say, settings_of
 from picfind.errors import UsageError
-from picfind.storage import roots, upkeep
+from picfind.storage import health, roots, upkeep
 
 _SHOWN_REFUSALS = 10
 
@@ -111,9 +111,9 @@ def doctor(
     """Check the gallery: its catalog, every vector file's checksum, stray files, missing roots."""
     with _open(gallery) as opened:
         if repair:
-            for done in upkeep.repair(opened.store):
+            for done in health.repair(opened.store):
                 say(f"mended: {done}")
-        findings = upkeep.check(opened.store)
+        findings = health.check(opened.store)
         missing = [root for root in roots.roots(opened.store.catalog) if not upkeep.is_present(root)]
     for finding in findings:
         typer.echo(f"{finding.what}{' (--repair mends it)' if finding.mendable else ''}")

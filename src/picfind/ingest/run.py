@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ from picfind.ingest.changes import Change, Survey, changes, survey
 from picfind.ingest.stages import Outcome, PictureWork, batched_encode, mapped
 from picfind.storage import names, parts, roots
 from picfind.storage.names import FACTS_TASK, Content, Name, Refusal, State
-from picfind.storage.store import Store, Vectored, Writer
+from picfind.storage.store import Store
+from picfind.storage.writer import Vectored, Writer
 from picfind.types import Gap, Item
 
 _COMMIT_SECONDS = 5.0
@@ -53,49 +55,45 @@ class Report:
 
 
 @dataclass(slots=True)
-class _Tally:
-    survey: Survey
-    began: float
-    done: int = 0
-    encoded: int = 0
-    reused: int = 0
-    refused: int = 0
-    vanished: int = 0
-    forgotten: int = 0
+class _Progress:
+    """The report so far, as it grows."""
+
+    report: Report
+    began: float = field(default_factory=time.monotonic)
 
     def count(self, outcome: Outcome) -> None:
-        self.done += 1
-        self.encoded += outcome.vector is not None
-        self.refused += outcome.refusal is not None
-        self.vanished += outcome.content is None and outcome.refusal is None
-        self.reused += outcome.content is not None and outcome.vector is None
-
-    def report(self, refusals: Sequence[Refusal] = (), *, finished: bool = False) -> Report:
-        return Report(
-            due=self.survey.due,
-            done=self.done,
-            encoded=self.encoded,
-            reused=self.reused,
-            refused=self.refused,
-            vanished=self.vanished,
-            unchanged=self.survey.unchanged,
-            forgotten=self.forgotten,
-            seconds=time.monotonic() - self.began,
-            finished=finished,
-            refusals=tuple(refusals),
-            gaps=self.survey.gaps,
+        """Add one outcome."""
+        was = self.report
+        self.report = replace(
+            was,
+            done=was.done + 1,
+            encoded=was.encoded + (outcome.vector is not None),
+            reused=was.reused + (outcome.content is not None and outcome.vector is None),
+            refused=was.refused + (outcome.refusal is not None),
+            vanished=was.vanished + (outcome.content is None and outcome.refusal is None),
         )
+
+    def tell(self, refusals: Sequence[Refusal] = (), **last: Any) -> Report:
+        """The report as of now."""
+        return replace(self.report, seconds=time.monotonic() - self.began, refusals=tuple(refusals), **last)
 
 
 @dataclass(slots=True)
 class _Batch:
     """Outcomes that wait for their commit."""
 
+    due: float
+    """When to commit at the latest, on the monotonic clock."""
     outcomes: list[Outcome] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def after(cls, began: float) -> _Batch:
+        """The next batch of a run; the first ones are short, so that a person soon sees how it goes."""
+        now = time.monotonic()
+        return cls(now + min(_COMMIT_SECONDS, max(1.0, (now - began) / 4)))
 
     def is_full(self) -> bool:
-        return len(self.outcomes) >= _COMMIT_PICTURES or time.monotonic() - self.began >= _COMMIT_SECONDS
+        return len(self.outcomes) >= _COMMIT_PICTURES or time.monotonic() >= self.due
 
 
 def run(
@@ -122,8 +120,8 @@ def run(
         states = names.states(store.catalog, root_id, spaces=[encoder.space], scope=dataset.scope)
         found = survey(dataset.items(), states, wanted)
         _refuse_empty(dataset, found, forget=forget)
-        tally = _Tally(found, time.monotonic())
-        yield tally.report()
+        progress = _Progress(Report(due=found.due, unchanged=found.unchanged, gaps=found.gaps))
+        yield progress.tell()
         gone = set(found.gone)
         if found.due:
             work = PictureWork(
@@ -133,9 +131,9 @@ def run(
                 known=lambda digest: names.content_tasks(store.catalog, digest, encoder.space),
             )
             due = changes(_seen(dataset.items(), gone), states, wanted)
-            yield from _work(work, due, writer, root_id, encoder, tally, workers)
-        tally.forgotten = _forget(store, writer, root_id, gone, states, agreed=forget)
-        yield tally.report(finished=True)
+            yield from _work(work, due, writer, root_id, encoder, progress, workers)
+        forgotten = _forget(store, writer, root_id, gone, states, agreed=forget)
+        yield progress.tell(forgotten=forgotten, finished=True)
 
 
 def _root(store: Store, writer: Writer, dataset: Dataset, encoder: Encoder) -> int:
@@ -167,21 +165,21 @@ def _work(
     writer: Writer,
     root_id: int,
     encoder: Encoder,
-    tally: _Tally,
+    progress: _Progress,
     workers: int,
 ) -> Iterator[Report]:
-    batch = _Batch()
+    batch = _Batch.after(progress.began)
     pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="picfind")
     try:
         for outcome in _outcomes(work, due, encoder, pool, workers):
             batch.outcomes.append(outcome)
             if batch.is_full():
-                ready, batch = batch, _Batch()
-                yield _commit(writer, root_id, encoder, ready, tally)
+                ready, batch = batch, _Batch.after(progress.began)
+                yield _commit(writer, root_id, encoder, ready, progress)
     finally:
         # also when the caller has ceased to iterate or pressed Ctrl-C: what is encoded is kept
         pool.shutdown(wait=True, cancel_futures=True)
-        last = _commit(writer, root_id, encoder, batch, tally)
+        last = _commit(writer, root_id, encoder, batch, progress)
     yield last
 
 
@@ -195,9 +193,9 @@ def _outcomes(
     return batched_encode(work, mapped(pool, work.prepare, due, ahead=ahead + size), size)
 
 
-def _commit(writer: Writer, root_id: int, encoder: Encoder, batch: _Batch, tally: _Tally) -> Report:
+def _commit(writer: Writer, root_id: int, encoder: Encoder, batch: _Batch, progress: _Progress) -> Report:
     for outcome in batch.outcomes:
-        tally.count(outcome)
+        progress.count(outcome)
     refusals = [outcome.refusal for outcome in batch.outcomes if outcome.refusal]
     taken = [(outcome.change.item, outcome.content) for outcome in batch.outcomes if outcome.content]
     encoded = [
@@ -216,7 +214,7 @@ def _commit(writer: Writer, root_id: int, encoder: Encoder, batch: _Batch, tally
             refusals=refusals,
             vectors={encoder.space: Vectored([part for part, _ in encoded], rows)},
         )
-    return tally.report(refusals)
+    return progress.tell(refusals)
 
 
 def _name(item: Item, content: Content) -> Name:
