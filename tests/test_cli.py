@@ -240,8 +240,8 @@ def test_forget_purge_compact_and_doctor(tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_photo(tmp_path / "photos" / f"{name}.png", seed=ord(name))
     picfind("index", tmp_path / "photos", "-g", tmp_path / "g")
-    assert "Forgot 1 names" in picfind("forget", tmp_path / "photos" / "a.png", "-g", tmp_path / "g").stderr
-    assert "Purged 1 pictures" in picfind("forget", "--purge", "-g", tmp_path / "g").stderr
+    assert "Forgot 1 name." in picfind("forget", tmp_path / "photos" / "a.png", "-g", tmp_path / "g").stderr
+    assert "Purged 1 picture." in picfind("forget", "--purge", "-g", tmp_path / "g").stderr
     assert picfind("forget", "-g", tmp_path / "g").exit_code == 2
     assert picfind("compact", "-g", tmp_path / "g").exit_code == 0
     assert picfind("doctor", "-g", tmp_path / "g").stdout == "All is well.\n"

@@ -28,3 +28,13 @@ def settings_of(**flags: Any) -> Settings:
 def say(text: str) -> None:
     """Tell the person something that is no answer: on stderr."""
     typer.echo(text, err=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 name, 2 names."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def sized(count: int) -> str:
+    """Bytes as a person reads them: 14 kB, 12.8 MB."""
+    return f"{count / 1e3:.0f} kB" if count < 1e6 else f"{count / 1e6:,.1f} MB"

@@ -11,7 +11,7 @@ import typer
 import picfind
 from picfind import keys
 from picfind.api import Gallery
-from picfind.cli.options import GalleryFlag, JsonFlag, say, settings_of
+from picfind.cli.options import GalleryFlag, JsonFlag, counted, say, settings_of, sized
 from picfind.errors import UsageError
 from picfind.storage import health, roots, upkeep
 
@@ -42,7 +42,8 @@ def status(
         typer.echo(f"root      {keys.shown(root['location'])}  {root['names']:,}{lost}")
     for space in told["spaces"]:
         typer.echo(
-            f"model     {space['name']}@{space['revision']}  {space['vectors']:,} x {space['dim']}, {space['mb']} MB"
+            f"model     {space['name']}@{space['revision']}  {space['vectors']:,} x {space['dim']}, "
+            f"{sized(space['bytes'])}"
         )
     _list_refusals(told["refusals"], everything=refusals)
 
@@ -99,9 +100,9 @@ def forget(
         )
     with _open(gallery) as opened:
         if path is not None:
-            say(f"Forgot {opened.forget(path):,} names.")
+            say(f"Forgot {counted(opened.forget(path), 'name')}.")
         if purge:
-            say(f"Purged {opened.purge():,} pictures.")
+            say(f"Purged {counted(opened.purge(), 'picture')}.")
 
 
 def doctor(

@@ -232,11 +232,11 @@ def _forget(
     known = sum(1 for state in states.values() if not state.refused)
     if lost > known * _FORGET_SHARE and not agreed:
         raise WouldForgetError(
-            f"{lost} of the {known} pictures that the gallery knows of this source are gone. If that is right, run "
-            "again with --forget; if they lie elsewhere now, run `picfind roots move OLD NEW`. Everything new has "
-            "been indexed."
+            f"{lost} of the {known} pictures that the gallery knows of this source are gone, or are excluded now. If "
+            "that is right, run again with --forget; if they lie elsewhere now, run `picfind roots move OLD NEW`. "
+            "What is new has been indexed."
         )
     with writer.transaction() as change:
         names.forget(change, root_id, gone)
         roots.mark_scanned(change, root_id)
-    return len(gone)
+    return sum(1 for key in gone if not states[key].refused)

@@ -15,7 +15,7 @@ from picfind.errors import EncoderError, UsageError
 from picfind.images import Limits, open_picture
 from picfind.search.query import Kind, Query, Term
 from picfind.search.snapshot import EXACT, Found, Snapshot
-from picfind.storage import names, roots
+from picfind.storage import names, parts, roots
 from picfind.storage.names import Described
 from picfind.storage.store import Store
 from picfind.types import Floats, Hit, Results
@@ -85,7 +85,11 @@ class Searcher:
         tower: Any = self._encoder.text if term.kind is Kind.WORDS else self._encoder.image
         if tower is None:
             what = "words" if term.kind is Kind.WORDS else "pictures"
-            raise EncoderError(f"The model {self._encoder.card.name} cannot search with {what}.")
+            others = ", ".join(space.name for space in parts.spaces(self._store.catalog))
+            raise EncoderError(
+                f"The model {self._encoder.card.name} cannot search with {what}. Choose another with --model; the "
+                f"gallery has vectors of: {others}."
+            )
         row: Floats = tower.encode([tower.prepare(self._value(term))])[0]
         return row
 

@@ -86,5 +86,5 @@ def _space_status(store: Store, space: Space) -> dict[str, Any]:
         "SELECT count(*), ifnull(sum(length), 0) FROM segments WHERE space_id = ?",
         (parts.space_id(store.catalog, space),),
     )
-    megabytes = round(rows * space.dim * segments.DTYPE.itemsize / 1e6, 1)
-    return {**asdict(space), "vectors": rows, "segments": files, "mb": megabytes}
+    size = rows * space.dim * segments.DTYPE.itemsize
+    return {**asdict(space), "vectors": rows, "segments": files, "bytes": size}
