@@ -159,6 +159,11 @@ def look(folder: Path) -> None:
     store = Store.open(folder / "test.gallery", create=True)
     faults = [finding for finding in health.check(store) if not finding.what.startswith("stray file")]
     assert not faults, faults
+    bare = store.catalog.all(
+        "SELECT key FROM names n JOIN contents c ON c.id = n.content_id WHERE c.sha256 NOT IN "
+        "(SELECT c.sha256 FROM rows r JOIN parts p ON p.id = r.part_id JOIN contents c ON c.id = p.content_id)"
+    )
+    assert not bare, f"names without their vectors: {bare}"
     log = folder / "committed"
     if log.exists() and not (folder / "purging").exists():
         lost = {bytes.fromhex(line) for line in log.read_text().splitlines()} - encoded(store)

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -18,6 +19,7 @@ from picfind.errors import (
     UnknownSpaceError,
     UsageError,
 )
+from picfind.search import searcher as searcher_module
 from picfind.search.query import Kind, Query, Term
 from picfind.search.searcher import Searcher
 from picfind.storage.store import Store
@@ -56,14 +58,15 @@ def test_words_and_pictures_combine(filled: Gallery, photos: Path) -> None:
     filled.index(photos)
     assert best(filled, ["2:green", "+", photos / "blue.png"], 2) in (["cyan", "green"], ["green", "cyan"])
     assert best(filled, [photos / "cyan.png", "-", "2:green"]) == ["blue"]
-    ready = [Term(Kind.WORDS, "green", 2.0), Term(Kind.PATH, photos / "blue.png")]
+    ready = ["2:green", "+", Term(Kind.PATH, photos / "blue.png")]
     assert best(filled, ready, 2) == best(filled, ["2:green", "+", photos / "blue.png"], 2)
 
 
-def test_the_reasons_add_up_to_the_score(filled: Gallery, photos: Path) -> None:
-    hits = filled.search(["2:green", "+", photos / "blue.png", "-", "red"], k=4)
+@pytest.mark.parametrize("again", ["white", "2:green"])
+def test_the_reasons_add_up_to_the_score(filled: Gallery, photos: Path, again: str) -> None:
+    hits = filled.search(["2:green", "+", photos / "blue.png", "-", "red", "+", again], k=4)
     for hit in hits:
-        assert len(hit.why) == 3
+        assert len(hit.why) == 4
         assert sum(hit.why.values()) == pytest.approx(hit.score, abs=1e-4)
     assert next(iter(hits[0].why)) == "2:green"
 
@@ -81,7 +84,7 @@ def test_a_hit_tells_what_the_catalog_knows(filled: Gallery, photos: Path) -> No
     filled.index(photos)
     hit = filled.search(photos / "red.png", k=1)[0]
     assert [Path(key).name for key in hit.keys] == ["IMG_20230514_101530.png", "red.png"]
-    assert hit.metadata["width"], hit.metadata["height"] == (32, 24)
+    assert (hit.metadata["width"], hit.metadata["height"]) == (32, 24)
     assert hit.metadata["format"] == "PNG"
     assert (hit.metadata["taken"], hit.metadata["taken_from"]) == ("2023-05-14T10:15:30", "file name")
 
@@ -126,8 +129,50 @@ def test_an_empty_gallery_says_what_to_do(gallery: Gallery, tmp_path: Path) -> N
 
 
 def test_searching_before_indexing_names_the_way(gallery: Gallery) -> None:
-    with pytest.raises(UnknownSpaceError, match=r"It has: none yet.*picfind index --model toy"):
-        gallery.search("red")
+    results = gallery.search("red")
+    assert (len(results), results.total) == (0, 0)
+    assert "picfind index FOLDER" in results.warnings[0]
+
+
+def test_another_model_names_those_that_are_there(
+    open_gallery: Callable[..., Gallery], filled: Gallery
+) -> None:
+    other = open_gallery(encoder="other")
+    with pytest.raises(UnknownSpaceError, match=r"It has: toy@000000000001.*picfind index --model other"):
+        other.search("red")
+
+
+def test_pictures_that_were_not_searched_are_told(
+    open_gallery: Callable[..., Gallery], filled: Gallery, photos: Path
+) -> None:
+    other = open_gallery(encoder="other")
+    other.index(photos / "trip")
+    results = other.search("red")
+    assert results.total == 1
+    assert results.warnings[0].startswith("3 pictures of the gallery have no vector of other yet")
+    assert filled.search("red").warnings == ()
+
+
+def test_a_new_revision_of_a_model_encodes_everything_again(filled: Gallery, photos: Path) -> None:
+    newer = Gallery(filled.store, filled.settings, encoder=toy_encoder(revision="000000000002"))
+    assert newer.index(photos).encoded == 4
+    assert len(newer.search("red")) == 4
+
+
+def test_what_is_forgotten_beside_a_search_leaves_no_gap(
+    filled: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = searcher_module._hits
+    meddled: list[bool] = []
+
+    def meddle(*arguments: Any) -> Any:
+        if not meddled:
+            meddled.append(True)
+            filled.forget(photos / "red.png", purge=True)
+        return real(*arguments)
+
+    monkeypatch.setattr(searcher_module, "_hits", meddle)
+    assert len(filled.search("red", k=1)) == 1
 
 
 def test_a_gallery_of_another_revision_says_so(filled: Gallery) -> None:

@@ -26,7 +26,7 @@ def state(
 def test_what_is_new_needs_everything() -> None:
     change = change_of(item("a"), None, WANTED)
     assert change is not None
-    assert (change.tasks, change.reread) == (WANTED, True)
+    assert change.tasks == WANTED
 
 
 def test_what_is_unchanged_and_done_needs_nothing() -> None:
@@ -36,19 +36,19 @@ def test_what_is_unchanged_and_done_needs_nothing() -> None:
 def test_what_has_changed_needs_everything() -> None:
     change = change_of(item("a", "2"), state("1"), WANTED)
     assert change is not None
-    assert (change.tasks, change.reread) == (WANTED, True)
+    assert change.tasks == WANTED
 
 
 def test_a_new_space_needs_only_its_vector() -> None:
     change = change_of(item("a"), state(done=frozenset({"facts@1", "vector:old@1"})), WANTED)
     assert change is not None
-    assert (change.tasks, change.reread) == (frozenset({"vector:toy@1"}), False)
+    assert change.tasks == frozenset({"vector:toy@1"})
 
 
 def test_new_words_need_no_decoding() -> None:
     change = change_of(item("a", words=WORDS), state(), WANTED)
     assert change is not None
-    assert (change.tasks, change.reread) == (frozenset(), False)
+    assert change.tasks == frozenset()
     assert change_of(item("a", words=WORDS), state(words=WORDS), WANTED) is None
 
 

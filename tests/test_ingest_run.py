@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -117,8 +118,7 @@ def test_what_cannot_be_used_is_refused_with_its_reason_and_stops_nothing(store:
         item("large.png", photo_bytes(seed=1)),
         item("good.png", good),
     ]
-    small = Limits(max_bytes=len(good) - 1 if len(good) < len(photo_bytes(seed=1)) else len(good))
-    report = index(store, *entries, limits=replace(small, max_bytes=10_000, max_pixels=32 * 24))
+    report = index(store, *entries)
     assert counts(report) == {"encoded": 2, "refused": 3}
     reasons = {refusal.key: refusal.reason for _, refusal in names.refusals(store.catalog)}
     assert "empty" in reasons["empty.jpg"]
@@ -127,9 +127,86 @@ def test_what_cannot_be_used_is_refused_with_its_reason_and_stops_nothing(store:
 
 
 def test_limits_refuse_before_decoding(store: Store) -> None:
-    report = index(store, item("a.png", photo_bytes()), limits=Limits(max_pixels=100))
-    assert counts(report) == {"refused": 1}
-    assert "max_pixels" in report.refusals[0].reason if report.refusals else names.refusals(store.catalog)
+    small = Limits(max_pixels=100)
+    assert counts(index(store, item("a.png", photo_bytes()), limits=small)) == {"refused": 1}
+    assert "max_pixels" in names.refusals(store.catalog)[0][1].reason
+    assert counts(index(store, item("a.png", photo_bytes()), limits=small)) == {"unchanged": 1}
+    assert counts(index(store, item("a.png", photo_bytes()))) == {"encoded": 1}, "the limits are others now"
+
+
+def test_reports_carry_the_new_refusals(store: Store) -> None:
+    reports = list(run(Source([item("a.png", b""), item("b.png", photo_bytes())]), store, toy_encoder()))
+    assert [refusal.key for report in reports for refusal in report.refusals] == ["a.png"]
+    assert [report.finished for report in reports] == [False, False, True]
+
+
+def test_commits_come_by_time_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_module._Batch, "is_full", lambda batch: time.monotonic() >= batch.due - 10)
+    entries = [item(f"{number}.png", photo_bytes(seed=number)) for number in range(5)]
+    reports = list(run(Source(list(entries)), store, toy_encoder()))
+    assert [report.done for report in reports] == [0, 1, 2, 3, 4, 5, 5, 5]
+
+
+def test_batches_are_short_at_first() -> None:
+    now = time.monotonic()
+    assert 0.9 < run_module._Batch.after(now).due - now < 1.5
+    assert 4.9 < run_module._Batch.after(now - 100).due - now < 5.5
+
+
+def test_a_run_that_finds_nothing_to_do_writes_nothing(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    generation = gallery.store.catalog.generation
+    gallery.index(photos)
+    assert gallery.store.catalog.generation == generation
+
+
+@pytest.mark.parametrize("dated", [3e11, -3e11, float("nan"), float("inf")])
+def test_a_time_that_no_calendar_has_is_no_date(store: Store, dated: float) -> None:
+    assert counts(index(store, replace(item("a.png", photo_bytes()), dated=dated))) == {"encoded": 1}
+    assert store.catalog.one("SELECT dated, dated_from FROM names") == (None, None)
+
+
+@dataclass
+class Changing(Source):
+    """A source that lists something else the third time: first comes the look whether it is there, then the survey."""
+
+    later: tuple[Item | Gap, ...] = ()
+    listings: int = 0
+
+    def items(self) -> Iterator[Item | Gap]:
+        self.listings += 1
+        yield from self.entries if self.listings < 3 else self.later
+
+
+def test_what_comes_back_during_a_run_is_not_forgotten(store: Store) -> None:
+    old, new = item("old.png", photo_bytes()), item("new.png", photo_bytes(seed=1))
+    index(store, old, item("stays.png", photo_bytes(seed=2)))
+    list(run(Changing([item("stays.png", photo_bytes(seed=2)), new], later=(old, new)), store, toy_encoder()))
+    assert store.catalog.one("SELECT count(*) FROM names WHERE key = 'old.png'") == (1,)
+
+
+def test_a_gap_that_opens_during_a_run_protects_what_is_below_it(store: Store) -> None:
+    stays, new = item("stays.png", photo_bytes(seed=2)), item("new.png", photo_bytes(seed=1))
+    index(store, item("sub/old.png", photo_bytes()), stays)
+    source = Changing([stays, new], later=(Gap("sub/", "locked"), stays, new))
+    report = list(run(source, store, toy_encoder()))[-1]
+    assert report.gaps == (Gap("sub/", "locked"),)
+    assert store.catalog.one("SELECT count(*) FROM names WHERE key = 'sub/old.png'") == (1,)
+
+
+def test_a_passing_refusal_goes_with_its_file(store: Store) -> None:
+    index(store, item("a.png", OSError(5, "Input/output error")), item("b.png", photo_bytes()))
+    index(store, item("b.png", photo_bytes()))
+    assert names.refusals(store.catalog) == []
+
+
+def test_a_run_can_be_finished_in_another_thread(gallery: Gallery, photos: Path) -> None:
+    running = gallery.indexing(photos)
+    next(running)
+    thread = threading.Thread(target=list, args=(running,))
+    thread.start()
+    thread.join()
+    assert counts(gallery.index(photos)) == {"unchanged": 4}
 
 
 def test_a_refusal_is_tried_again_when_the_file_changes(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -126,3 +127,10 @@ def test_date_in_name(name: str, date: str | None) -> None:
 def test_any_name_has_a_date_or_none(name: str) -> None:
     date = keys.date_in_name(name)
     assert date is None or len(date) in (10, 19)
+
+
+@pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
+def test_an_absolute_path_is_plain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert keys.absolute(Path("a/../b")) == tmp_path / "b"
+    assert str(keys.absolute(Path("//a/b/"))) == "/a/b"

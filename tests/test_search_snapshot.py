@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from picfind.errors import UsageError
 from picfind.search import saved
 from picfind.search.snapshot import Snapshot
-from picfind.storage import names, parts
+from picfind.storage import names, parts, upkeep
 from picfind.storage.names import Content, Name
 from picfind.storage.parts import Part
 from picfind.storage.store import Store
@@ -164,6 +165,73 @@ def test_a_stale_or_damaged_index_is_built_again(store: Store) -> None:
     query = unit_rows(1, seed=9)[0]
     found = Snapshot(store, SPACE, index="faiss").search(query, k=10)
     assert found.contents.tolist() == [content for content, _ in brute_force(store, query, 10)]
+
+
+def test_an_index_of_other_pictures_under_the_same_ids_is_not_trusted(store: Store, tmp_path: Path) -> None:
+    """As after a catalog has been restored from a backup."""
+    with store.writing() as writer:
+        commit(writer, add_root(writer), range(10))
+    Snapshot(store, SPACE, index="faiss")
+    other = Store.open(tmp_path / "restored.gallery", create=True)
+    with other.writing() as writer:
+        commit(writer, add_root(writer), range(50, 60), seed=5)
+    shutil.copytree(store.folder / "indexes", other.folder / "indexes")
+    query = unit_rows(1, seed=9)[0]
+    found = Snapshot(other, SPACE, index="faiss").search(query, k=10)
+    np.testing.assert_allclose(found.scores, [score for _, score in brute_force(other, query, 10)], atol=1e-6)
+    other.close()
+
+
+def test_indexes_of_a_lost_catalog_are_swept(store: Store) -> None:
+    with store.writing() as writer:
+        commit(writer, add_root(writer), range(10))
+    Snapshot(store, SPACE, index="faiss")
+    store.close()
+    (store.folder / "catalog.sqlite").unlink()
+    Store.open(store.folder, create=True).close()
+    assert not list((store.folder / "indexes").iterdir())
+
+
+def test_equal_scores_keep_their_order_across_an_index_and_its_tail(store: Store) -> None:
+    same = unit_rows(1, seed=1)
+    with store.writing() as writer:
+        root_id = add_root(writer)
+        commit(writer, root_id, range(100))
+        for number in (200, 201, 202):
+            writer.commit(
+                root_id,
+                contents=[Content(digest(number), 1)],
+                names=[Name(f"{number}", Fingerprint("1"), digest(number))],
+                vectors={SPACE: Vectored([parts.picture(digest(number))], same)},
+            )
+            if number == 200:
+                Snapshot(store, SPACE, index="faiss")
+    snapshot = Snapshot(store, SPACE, index="faiss")
+    assert len(snapshot._indexes[1]) == 2, "two are in the tail"
+    for k in (1, 2, 3):
+        assert snapshot.search(same[0], k=k).contents.tolist() == [101, 102, 103][:k]
+
+
+def test_what_is_purged_beside_a_saved_index_is_not_found(store: Store, tmp_path: Path) -> None:
+    with store.writing() as writer:
+        commit(writer, add_root(writer), range(100))
+    Snapshot(store, SPACE, index="faiss")
+    shutil.copytree(store.folder / "indexes", tmp_path / "kept")
+    with store.writing() as writer, writer.transaction() as change:
+        names.forget(change, 1, ["5.png"])
+    upkeep.purge(store)
+    shutil.copytree(tmp_path / "kept", store.folder / "indexes", dirs_exist_ok=True)
+    query = unit_rows(1, seed=9)[0]
+    found = Snapshot(store, SPACE, index="faiss").search(query, k=100)
+    assert len(found.contents) == 99
+    assert found.contents.tolist() == [content for content, _ in brute_force(store, query, 100)]
+
+
+def test_an_index_that_cannot_be_saved_costs_nothing(store: Store) -> None:
+    with store.writing() as writer:
+        commit(writer, add_root(writer), range(10))
+    (store.folder / "indexes").write_text("in the way")
+    assert len(Snapshot(store, SPACE, index="faiss").search(unit_rows(1)[0], k=3).contents) == 3
 
 
 def test_indexes_are_a_cache_that_anyone_may_delete(store: Store) -> None:

@@ -54,12 +54,25 @@ def test_an_empty_variable_counts_as_not_set(config: Path) -> None:
         ("gallery = 1", "gallery is 1, which cannot be read: a path in quotes is wanted"),
         ('workers = "many"', "workers is 'many', which cannot be read"),
         ("max_pixels = 0", "at least 1 is wanted"),
+        ("workers = 2.9", "a whole number is wanted"),
+        ("max_bytes = true", "a whole number is wanted"),
+        ("model = 5", "a text in quotes is wanted"),
     ],
 )
 def test_a_config_file_that_cannot_be_read_is_explained(config: Path, text: str, message: str) -> None:
     config.write_text(text)
     with pytest.raises(SettingsError, match=message):
         load_settings(environ={}, config=config)
+
+
+def test_flags_are_checked_too(config: Path) -> None:
+    with pytest.raises(SettingsError, match="workers is -3"):
+        load_settings({"workers": -3}, environ={}, config=config)
+
+
+def test_a_config_file_that_is_a_folder_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(environ={}, config=tmp_path)
 
 
 def test_a_variable_that_cannot_be_read_is_named(config: Path) -> None:

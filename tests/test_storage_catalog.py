@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from picfind.errors import DamagedGalleryError, GalleryError, NewerGalleryError, ReadOnlyGalleryError
+from picfind.errors import (
+    DamagedGalleryError,
+    GalleryBusyError,
+    GalleryError,
+    NewerGalleryError,
+    ReadOnlyGalleryError,
+)
 from picfind.storage import catalog as catalog_module
 from picfind.storage import schema
 from picfind.storage.catalog import Catalog
@@ -86,7 +92,7 @@ def test_an_older_format_that_cannot_be_written_says_so(path: Path) -> None:
 
 def test_a_file_that_is_no_catalog_is_called_damaged(path: Path) -> None:
     path.write_bytes(b"this is no database at all" * 100)
-    with pytest.raises(DamagedGalleryError, match="not a catalog of picfind or is damaged"):
+    with pytest.raises(DamagedGalleryError, match="no catalog of picfind or is damaged"):
         Catalog(path, writable=True)
 
 
@@ -106,6 +112,9 @@ def test_reading_only_changes_nothing_beside_the_file(path: Path) -> None:
 def test_closing_folds_the_log_into_the_file(path: Path) -> None:
     catalog = Catalog(path, writable=True)
     assert catalog.one("PRAGMA journal_mode") == ("wal",)
+    assert catalog._writer.execute("PRAGMA synchronous").fetchone() == (2,), (
+        "FULL: commits survive a loss of power"
+    )
     _add_root(catalog, "/a")
     catalog.close()
     assert not path.with_name("catalog.sqlite-wal").exists()
@@ -162,6 +171,24 @@ def test_odd_characters_in_the_path_do_not_matter(tmp_path: Path) -> None:
     _add_root(catalog, "/a")
     catalog.close()
     assert (folder / "catalog.sqlite").exists()
+
+
+def test_a_reader_without_permission_sees_the_log_of_an_open_writer(path: Path) -> None:
+    writer = Catalog(path, writable=True)
+    _add_root(writer, "/a")
+    reader = Catalog(path, writable=False)
+    assert _locations(reader) == ["/a"]
+    reader.close()
+    writer.close()
+
+
+def test_a_catalog_that_is_locked_for_long_is_explained(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog_module, "_BUSY_SECONDS", 0.1)
+    first, second = Catalog(path, writable=True), Catalog(path, writable=True)
+    with first.transaction(), pytest.raises(GalleryBusyError, match="Another process holds it"):
+        _add_root(second, "/b")
+    first.close()
+    second.close()
 
 
 def test_a_network_drive_gets_no_shared_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

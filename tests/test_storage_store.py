@@ -14,6 +14,7 @@ from picfind.errors import (
     DamagedGalleryError,
     EncoderError,
     GalleryBusyError,
+    GalleryError,
     GalleryWriteError,
     NoGalleryError,
     UnknownSpaceError,
@@ -22,6 +23,7 @@ from picfind.errors import (
 from picfind.images import Facts
 from picfind.storage import names, parts, roots
 from picfind.storage import vectors as vectors_module
+from picfind.storage.descriptions import describe
 from picfind.storage.names import Content, Name, Refusal
 from picfind.storage.parts import Part
 from picfind.storage.store import Store
@@ -44,7 +46,7 @@ def unit_rows(count: int, *, dim: int = 8, seed: int = 0) -> Floats:
 
 def add_root(writer: Writer, location: str = "/photos") -> int:
     with writer.transaction() as change:
-        return roots.add_root(change, "folder", location)
+        return roots.add_root(change, "folder", location)[0]
 
 
 def commit(writer: Writer, root_id: int, numbers: range, *, space: Space = SPACE, seed: int = 0) -> Floats:
@@ -94,7 +96,7 @@ def test_everything_of_a_name_comes_back(store: Store) -> None:
             names=[Name("a/b.jpg", Fingerprint("f"), digest(1), "2020-01-01", "file name", words)],
         )
     (content_id,) = store.catalog.one("SELECT id FROM contents")
-    described = names.describe(store.catalog, [content_id])[content_id]
+    described = describe(store.catalog, [content_id])[content_id]
     assert described.sha256 == digest(1)
     assert described.places == ((root_id, "a/b.jpg"),)
     assert described.metadata["bytes"] == 77
@@ -120,7 +122,7 @@ def test_the_best_date_is_exif_then_the_files_name_then_its_time(store: Store) -
                 names=[Name(key, Fingerprint("f"), digest(1), dated, source)],
             )
     (content_id,) = store.catalog.one("SELECT id FROM contents")
-    metadata = names.describe(store.catalog, [content_id])[content_id].metadata
+    metadata = describe(store.catalog, [content_id])[content_id].metadata
     assert (metadata["taken"], metadata["taken_from"]) == ("2023-01-01", "file name")
 
 
@@ -187,6 +189,9 @@ def test_files_are_removed_a_generation_after_their_segments(store: Store) -> No
         assert len(merged) == 1
         assert len(list(store.segments_folder.iterdir())) == 5
         add_root(writer, "/elsewhere")
+        assert len(list(store.segments_folder.iterdir())) == 5, (
+            "a reader of the last generation may want them"
+        )
         add_root(writer, "/elsewhere")
     assert {entry.name for entry in store.segments_folder.iterdir()} == merged
 
@@ -242,7 +247,12 @@ def test_a_cut_segment_is_damage(store: Store) -> None:
 def test_vectors_that_are_not_of_unit_length_are_refused(store: Store) -> None:
     with store.writing() as writer:
         root_id = add_root(writer)
-        for bad in (unit_rows(1) * 2, np.full((1, 8), np.nan, np.float32), unit_rows(1, dim=3)):
+        for bad in (
+            unit_rows(1) * 2,
+            unit_rows(1) * 0,
+            np.full((1, 8), np.nan, np.float32),
+            unit_rows(1, dim=3),
+        ):
             with pytest.raises(EncoderError):
                 writer.commit(
                     root_id,
@@ -259,11 +269,88 @@ def test_a_lasting_refusal_takes_the_name_away_and_a_passing_one_does_not(store:
         writer.commit(root_id, refusals=[Refusal("0.png", Fingerprint("2"), "bad")])
         writer.commit(root_id, refusals=[Refusal("1.png", Fingerprint("2"), "locked", lasting=False)])
     states = names.states(store.catalog, root_id)
-    assert (states["0.png"].refused, states["1.png"].refused) == (True, False)
-    assert states["1.png"].fingerprint == "1"
+    assert (states["0.png"].refused, states["0.png"].fingerprint) == (True, "2")
+    assert states["1.png"].fingerprint == "", "it is due, whatever it looks like"
+    assert [key for (key,) in store.catalog.all("SELECT key FROM names")] == ["1.png"]
     with store.writing() as writer:
         commit(writer, root_id, range(2))
     assert names.refusals(store.catalog) == []
+
+
+def test_a_pair_may_be_shorter_than_unit_length(store: Store) -> None:
+    pair = Part(parts.PAIR, digest(1), text="a dog")
+    with store.writing() as writer:
+        root_id = add_root(writer)
+        writer.commit(
+            root_id,
+            contents=[Content(digest(1), 1)],
+            names=[Name("a.png", Fingerprint("1"), digest(1))],
+            vectors={SPACE: Vectored([pair], np.float32(0.5) * unit_rows(1))},
+        )
+    assert store.catalog.one("SELECT count(*) FROM rows") == (1,)
+
+
+def test_words_are_replaced_not_piled_up(store: Store) -> None:
+    with store.writing() as writer:
+        root_id = add_root(writer)
+        for text in ("one", "two"):
+            name = Name("a.png", Fingerprint("1"), digest(1), words=(Words(text, "sidecar"),))
+            writer.commit(root_id, contents=[Content(digest(1), 1)], names=[name])
+    said = "SELECT t.text FROM words w JOIN texts t ON t.id = w.text_id"
+    assert store.catalog.all(said) == [("two",)]
+
+
+def test_states_within_a_scope(store: Store) -> None:
+    with store.writing() as writer:
+        root_id = add_root(writer)
+        for key in ("a.jpg", "a.jpg.png", "sub/a.png", "sub/b.png", "sub0.png", "sub.png", "suc/a.png"):
+            writer.commit(
+                root_id, contents=[Content(digest(1), 1)], names=[Name(key, Fingerprint("1"), digest(1))]
+            )
+        writer.commit(root_id, refusals=[Refusal("sub/bad.png", Fingerprint("1"), "bad")])
+    assert sorted(names.states(store.catalog, root_id, scope="sub/")) == [
+        "sub/a.png",
+        "sub/b.png",
+        "sub/bad.png",
+    ]
+    assert sorted(names.states(store.catalog, root_id, scope="a.jpg")) == ["a.jpg"]
+    assert len(names.states(store.catalog, root_id)) == 8
+
+
+def test_the_writer_can_be_left_in_another_thread(store: Store) -> None:
+    import threading
+
+    held = store.writing()
+    held.__enter__()
+    thread = threading.Thread(target=held.__exit__, args=(None, None, None))
+    thread.start()
+    thread.join()
+    with store.writing():
+        pass
+
+
+def test_a_reader_does_not_wait_for_a_writer_of_its_process(store: Store) -> None:
+    with store.writing() as writer:
+        commit(writer, add_root(writer), range(3))
+        with writer.transaction() as change:
+            change.run("DELETE FROM names")
+            assert store.catalog.one("SELECT count(*) FROM names") == (3,), (
+                "what is not committed is not seen"
+            )
+            assert len(vectors_of(store)) == 3
+
+
+def test_a_closed_gallery_says_so(store: Store) -> None:
+    store.close()
+    store.close()
+    with pytest.raises(GalleryError, match="has been closed"):
+        store.vectors(SPACE)
+
+
+def test_a_lock_that_cannot_be_made_is_explained(store: Store) -> None:
+    (store.folder / "writer.lock").mkdir()
+    with pytest.raises(GalleryWriteError, match=r"writer\.lock cannot be made"), store.writing():
+        pass
 
 
 def test_there_is_one_writer(store: Store) -> None:

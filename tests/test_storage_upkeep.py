@@ -2,15 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from picfind.errors import UsageError
+from picfind.errors import DamagedGalleryError, UsageError
+from picfind.images import Facts
 from picfind.storage import adoption, health, names, parts, roots, upkeep
-from picfind.storage.names import Refusal
+from picfind.storage.names import Content, Name, Refusal
 from picfind.storage.store import Store
-from picfind.types import Fingerprint
+from picfind.types import Fingerprint, Words
 from tests.test_storage_store import OTHER, SPACE, add_root, commit, digest, vectors_of
 
 
@@ -108,6 +110,100 @@ def test_adopting_again_adds_nothing(filled: Store, other: Store) -> None:
     assert health.check(filled) == []
 
 
+def test_adopting_takes_words_facts_and_tasks_along(filled: Store, other: Store) -> None:
+    facts = Facts(format="PNG", width=3, height=2, taken="2023-05-14")
+    name = Name("8.png", Fingerprint("1"), digest(8), words=(Words("a dog", "sidecar"),))
+    with other.writing() as writer:
+        writer.commit(2, contents=[Content(digest(8), 8, facts)], names=[name])
+    upkeep_words = (
+        "SELECT t.text, n.key FROM words w JOIN texts t ON t.id = w.text_id JOIN names n ON n.id = w.name_id"
+    )
+    adoption.adopt(filled, other)
+    adoption.adopt(filled, other)
+    assert filled.catalog.all(upkeep_words) == [("a dog", "8.png")]
+    assert names.content_tasks(filled.catalog, digest(8), SPACE) == {
+        names.FACTS_TASK,
+        names.vector_task(SPACE),
+    }
+    assert filled.catalog.one("SELECT taken FROM contents WHERE sha256 = ?", (digest(8),)) == ("2023-05-14",)
+
+
+def test_adopting_keeps_what_is_refused_here(filled: Store, other: Store) -> None:
+    with filled.writing() as writer:
+        writer.commit(1, refusals=[Refusal("7.png", Fingerprint("2"), "bad")])
+    adoption.adopt(filled, other)
+    assert "/photos/7.png" not in places(filled)
+
+
+def test_adopting_copies_nothing_that_brings_nothing(filled: Store, other: Store) -> None:
+    adoption.adopt(filled, other)
+    health.repair(filled)
+    before = {entry.name for entry in filled.segments_folder.iterdir()}
+    upkeep.compact(filled)
+    adoption.adopt(filled, other)
+    assert health.check(filled) == []
+    assert {entry.name for entry in filled.segments_folder.iterdir()} & {
+        segment.file for segment in other.vectors(SPACE)[1]
+    } <= before
+
+
+def test_adopting_many_galleries_leaves_few_segments(filled: Store, tmp_path: Path) -> None:
+    for number in range(12):
+        part = Store.open(tmp_path / f"{number}.gallery", create=True)
+        with part.writing() as writer:
+            commit(writer, add_root(writer), range(100 + number, 101 + number), seed=number)
+        adoption.adopt(filled, part)
+        part.close()
+    assert len(filled.vectors(SPACE)[1]) <= 4
+    assert len(vectors_of(filled)) == 18
+
+
+def test_a_damaged_segment_is_not_adopted(filled: Store, other: Store) -> None:
+    _flip_a_bit(other.segments_folder / other.vectors(SPACE)[1][0].file)
+    with pytest.raises(DamagedGalleryError, match="its checksum is wrong"):
+        adoption.adopt(filled, other)
+    assert len(places(filled)) == 6
+
+
+def test_adopting_beside_a_writer_sees_one_generation(
+    filled: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = adoption._copy
+    meddled: list[bool] = []
+
+    def meddle(*arguments: Any) -> None:
+        if not meddled:
+            meddled.append(True)
+            with other.writing() as writer:
+                commit(writer, 1, range(50, 60), seed=5)
+        real(*arguments)
+
+    monkeypatch.setattr(adoption, "_copy", meddle)
+    adoption.adopt(filled, other)
+    assert health.check(filled) == []
+    assert sorted(vectors_of(filled)) == sorted(digest(number) for number in range(10))
+
+
+def test_adopting_from_a_gallery_that_merges_meanwhile(
+    filled: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = adoption._copy
+    meddled: list[bool] = []
+
+    def meddle(*arguments: Any) -> None:
+        if not meddled:
+            meddled.append(True)
+            upkeep.compact(other)
+            with other.writing() as writer:
+                writer.remove_retired()
+        real(*arguments)
+
+    monkeypatch.setattr(adoption, "_copy", meddle)
+    adoption.adopt(filled, other)
+    assert health.check(filled) == []
+    assert len(vectors_of(filled)) == 10
+
+
 def test_adopting_joins_roots_that_lie_inside_one_another(tmp_path: Path, other: Store) -> None:
     store = Store.open(tmp_path / "outer.gallery", create=True)
     with store.writing() as writer:
@@ -153,6 +249,22 @@ def test_a_damaged_segment_is_found_and_dropped(filled: Store, harm: object, tol
     ]
 
 
+def test_a_segment_that_cannot_be_read_now_is_told_and_left_alone(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("numpy.load", fail)
+    findings = health.check(filled)
+    assert findings
+    assert not any(finding.mendable for finding in findings)
+    assert health.repair(filled) == []
+    monkeypatch.undo()
+    assert health.check(filled) == []
+    assert len(vectors_of(filled)) == 6
+
+
 def test_stray_files_are_found_and_swept(filled: Store) -> None:
     (filled.segments_folder / "stray.npy").write_bytes(b"")
     assert [finding.what for finding in health.check(filled)] == ["stray file stray.npy"]
@@ -176,7 +288,7 @@ def test_roots_join_when_an_outer_one_is_added(store: Store) -> None:
     with store.writing() as writer:
         commit(writer, add_root(writer, "/photos/2023"), range(2))
         with writer.transaction() as change:
-            outer = roots.add_root(change, "folder", "/photos")
+            outer, _ = roots.add_root(change, "folder", "/photos")
     assert [root.location for root in roots.roots(store.catalog)] == ["/photos"]
     assert sorted(names.states(store.catalog, outer)) == ["2023/0.png", "2023/1.png"]
 
@@ -193,6 +305,21 @@ def test_a_root_cannot_move_into_another(filled: Store) -> None:
         add_root(writer, "/backup")
     with pytest.raises(UsageError, match="already belongs to the root /backup"):
         roots.move_root(filled.catalog, "/photos", "/backup/photos")
+
+
+def test_a_root_cannot_move_around_another(filled: Store) -> None:
+    with filled.writing() as writer:
+        add_root(writer, "/x/pics")
+    with pytest.raises(UsageError, match="holds the root /x/pics"):
+        roots.move_root(filled.catalog, "/photos", "/x")
+
+
+def test_a_root_inside_another_is_a_part_of_it(filled: Store) -> None:
+    with filled.writing() as writer, writer.transaction() as change:
+        assert roots.add_root(change, "folder", "/photos/2023") == (1, "2023/")
+        assert roots.add_root(change, "folder", "/photos") == (1, "")
+        assert roots.add_root(change, "folder", "/photos2")[1] == ""
+    assert [root.location for root in roots.roots(filled.catalog)] == ["/photos", "/photos2"]
 
 
 def test_status_counts(filled: Store) -> None:

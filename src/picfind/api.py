@@ -16,7 +16,7 @@ from picfind.errors import UnknownSpaceError, UsageError
 from picfind.images import Limits
 from picfind.ingest.run import Report, run
 from picfind.search.query import PYTHON, Query, Term, Token, parse
-from picfind.search.searcher import Searcher
+from picfind.search.searcher import NO_PICTURES, Searcher
 from picfind.settings import Settings, cores, load_settings
 from picfind.storage import adoption, names, parts, roots, upkeep
 from picfind.storage.store import Store
@@ -124,6 +124,8 @@ class Gallery:
 
     def answer(self, query: Query) -> Results:
         """Answer a query that has been parsed."""
+        if not self.spaces:
+            return Results((), 0, (NO_PICTURES,))
         searcher = self._searcher(self.card())
         searcher.refresh()
         return searcher.search(query)
@@ -214,10 +216,7 @@ DEFAULT_MODEL = "builtin"
 def _terms(query: Token | Sequence[Token | Term]) -> tuple[Term, ...]:
     if isinstance(query, str | bytes | Path) or not isinstance(query, Sequence):
         return parse([query], allow=PYTHON)
-    entries = cast(Sequence[Token | Term], query)
-    ready = [entry for entry in entries if isinstance(entry, Term)]
-    tokens = [entry for entry in entries if not isinstance(entry, Term)]
-    return (*ready, *parse(tokens, allow=PYTHON)) if tokens else tuple(ready)
+    return parse(cast(Sequence[Token | Term], query), allow=PYTHON)
 
 
 def _is_below(key: str, prefix: str) -> bool:

@@ -11,10 +11,12 @@ in different code points.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import unicodedata
 from datetime import datetime
+from pathlib import Path
 
 _OS_ERRORS = sys.getfilesystemencodeerrors()
 """`surrogateescape` where names are bytes, `surrogatepass` on Windows, where they are 16-bit units."""
@@ -52,6 +54,13 @@ def raw(key: str) -> bytes:
 def unescape(key: str) -> str:
     """The path that a key stands for, as functions of the system take it."""
     return raw(key).decode("utf-8", _OS_ERRORS)
+
+
+def absolute(path: Path) -> Path:
+    """A path as roots have it: absolute, without `..`; symlinks stay, so that a root keeps the name a person gave it."""
+    plain = os.path.abspath(path.expanduser())  # noqa: PTH100 - Path.resolve would follow symlinks
+    # POSIX lets two slashes at the beginning mean something else; no system that we know makes use of it
+    return Path(plain[1:] if os.sep == "/" and plain.startswith("//") else plain)
 
 
 def shown(text: str) -> str:

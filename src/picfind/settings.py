@@ -67,7 +67,8 @@ def load_settings(
     values: dict[str, Any] = {}
     values.update(_from_file(config or config_path()))
     values.update(_from_environment(os.environ if environ is None else environ))
-    values.update({name: value for name, value in (flags or {}).items() if value is not None})
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    values.update({name: _read(name, value, name) for name, value in given.items()})
     return Settings(**values)
 
 
@@ -76,6 +77,8 @@ def _from_file(path: Path) -> dict[str, Any]:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not valid TOML: {error}.") from error
     known = {entry.name for entry in fields(Settings)}
@@ -102,23 +105,34 @@ def _read(name: str, value: Any, where: str) -> Any:
 
 
 def _path(value: Any) -> Path:
-    if not isinstance(value, str):
+    if not isinstance(value, str | Path):
         raise TypeError("a path in quotes is wanted")
     return Path(value).expanduser()
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text in quotes is wanted")
+    return value
+
+
 def _paths(value: Any) -> tuple[Path, ...]:
-    parts = value if isinstance(value, list) else str(value).split(os.pathsep)
-    return tuple(_path(part) for part in parts if part)
+    return tuple(_path(part) for part in _several(value) if part)
 
 
 def _patterns(value: Any) -> tuple[str, ...]:
-    parts = value if isinstance(value, list) else str(value).split(os.pathsep)
-    return tuple(str(part) for part in parts if part)
+    return tuple(_text(part) for part in _several(value) if part)
+
+
+def _several(value: Any) -> list[Any]:
+    """A list; or one text, split as the system splits PATH."""
+    return list(value) if isinstance(value, list | tuple) else _text(value).split(os.pathsep)
 
 
 def _count(minimum: int) -> Callable[[Any], int]:
     def read(value: Any) -> int:
+        if isinstance(value, bool | float):
+            raise TypeError("a whole number is wanted")
         number = int(value)
         if number < minimum:
             raise ValueError(f"at least {minimum} is wanted")
@@ -129,9 +143,9 @@ def _count(minimum: int) -> Callable[[Any], int]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "gallery": _path,
-    "model": str,
+    "model": _text,
     "models": _paths,
-    "index": str,
+    "index": _text,
     "workers": _count(0),
     "max_pixels": _count(1),
     "max_bytes": _count(1),

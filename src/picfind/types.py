@@ -90,7 +90,7 @@ class Neighbors:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One picture of an answer. `score`: higher is better, a cosine between -1 and 1.
+    """One picture of an answer. `score`: higher is better, a cosine (of half-precision vectors: good to three digits).
 
     `content` is the SHA-256 of the picture's bytes in hex; `keys` are the places where it lies (paths or URLs);
     `why` gives the part of the score that each thing searched has; `metadata` holds the catalog's facts.

@@ -46,9 +46,9 @@ class Folder:
         Links in the location itself are left as they are: it is the name that a person gave the place, and the link
         may lead elsewhere tomorrow, say to a new drive.
         """
-        path = _absolute(location)
+        path = keys.absolute(location)
         self._is_file = path.is_file()
-        self._root = _absolute(root) if root else path.parent if self._is_file else path
+        self._root = keys.absolute(root) if root else path.parent if self._is_file else path
         self._path = _below(path, self._root)
         self._rules = Rules.of(exclude)
 
@@ -243,10 +243,6 @@ def _item(path: str, full: str, found: os.stat_result) -> Item:
         open=partial(open_regular, full),
         dated=found.st_mtime,
     )
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path.expanduser()))  # noqa: PTH100 - `resolve` would follow links
 
 
 def _below(path: Path, root: Path) -> str:

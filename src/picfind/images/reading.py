@@ -40,6 +40,9 @@ class Limits:
     max_pixels: int = 256_000_000
     max_bytes: int = 512 * 1024 * 1024
 
+    def __str__(self) -> str:
+        return f"{self.max_pixels} pixels, {self.max_bytes} bytes"
+
 
 @dataclass(frozen=True, slots=True)
 class Picture:

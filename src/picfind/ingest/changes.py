@@ -11,14 +11,10 @@ from picfind.types import Gap, Item
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """An item that needs work, and which tasks are due on its content as far as its name can tell.
-
-    `reread` is True where the bytes themselves may be other ones than before.
-    """
+    """An item that needs work, and which tasks are due on its content as far as its name can tell."""
 
     item: Item
     tasks: frozenset[str]
-    reread: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +35,12 @@ class Survey:
 def change_of(item: Item, state: State | None, wanted: frozenset[str]) -> Change | None:
     """What an item needs; None where nothing is due."""
     if state is None or state.fingerprint != item.fingerprint:
-        return Change(item, wanted, reread=True)
+        return Change(item, wanted)
     if state.refused:
         return None
     due = wanted - state.done
     if due or state.words_hash != words_hash(item.words):
-        return Change(item, due, reread=False)
+        return Change(item, due)
     return None
 
 

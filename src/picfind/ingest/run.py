@@ -18,7 +18,7 @@ import numpy as np
 from picfind import keys
 from picfind.datasets.base import Dataset
 from picfind.encoders.base import Encoder
-from picfind.errors import EncoderError, WouldForgetError
+from picfind.errors import EncoderError, GalleryBusyError, WouldForgetError
 from picfind.images import Limits
 from picfind.ingest.changes import Change, Survey, changes, survey
 from picfind.ingest.stages import Outcome, PictureWork, batched_encode, mapped
@@ -113,11 +113,14 @@ def run(
     """
     if encoder.image is None:
         raise EncoderError(f"The model {encoder.card.name} encodes no pictures. Index with another one.")
+    limits = limits or Limits()
     wanted = frozenset({FACTS_TASK, names.vector_task(encoder.space)})
     next(dataset.items(), None)  # a source that is not there raises here, and leaves no root behind
     with store.writing() as writer:
-        root_id = _root(store, writer, dataset, encoder)
-        states = names.states(store.catalog, root_id, spaces=[encoder.space], scope=dataset.scope)
+        root_id = _root(store, writer, dataset)
+        states = names.states(
+            store.catalog, root_id, spaces=[encoder.space], scope=dataset.scope, limits=str(limits)
+        )
         found = survey(dataset.items(), states, wanted)
         _refuse_empty(dataset, found, forget=forget)
         progress = _Progress(Report(due=found.due, unchanged=found.unchanged, gaps=found.gaps))
@@ -127,19 +130,26 @@ def run(
             work = PictureWork(
                 encoder.image,
                 encoder,
-                limits=limits or Limits(),
+                limits=limits,
                 known=lambda digest: names.content_tasks(store.catalog, digest, encoder.space),
             )
-            due = changes(_seen(dataset.items(), gone), states, wanted)
+            due = changes(_seen(dataset.items(), gone, progress), states, wanted)
             yield from _work(work, due, writer, root_id, encoder, progress, workers)
         forgotten = _forget(store, writer, root_id, gone, states, agreed=forget)
         yield progress.tell(forgotten=forgotten, finished=True)
 
 
-def _root(store: Store, writer: Writer, dataset: Dataset, encoder: Encoder) -> int:
+def _root(store: Store, writer: Writer, dataset: Dataset) -> int:
+    known = roots.find_root(store.catalog, dataset.kind, dataset.location)
+    if known is not None and known.location == dataset.location:
+        return known.id  # a run that finds nothing to do writes nothing
     with writer.transaction() as change:
-        parts.add_space(change, encoder.space)
-        return roots.add_root(change, dataset.kind, dataset.location)
+        root_id, prefix = roots.add_root(change, dataset.kind, dataset.location)
+    if prefix:
+        raise GalleryBusyError(
+            f"{keys.shown(dataset.location)} has just been indexed as a part of a larger folder. Run again."
+        )
+    return root_id
 
 
 def _refuse_empty(dataset: Dataset, found: Survey, *, forget: bool) -> None:
@@ -151,11 +161,14 @@ def _refuse_empty(dataset: Dataset, found: Survey, *, forget: bool) -> None:
         )
 
 
-def _seen(items: Iterator[Item | Gap], gone: set[str]) -> Iterator[Item | Gap]:
-    """Take back from `gone` what has come back since the survey."""
+def _seen(items: Iterator[Item | Gap], gone: set[str], progress: _Progress) -> Iterator[Item | Gap]:
+    """Take back from `gone` what has come back since the survey, or can no longer be seen."""
     for item in items:
         if isinstance(item, Item):
             gone.discard(item.key)
+        elif item not in progress.report.gaps:
+            gone.difference_update([key for key in gone if key.startswith(item.prefix)])
+            progress.report = replace(progress.report, gaps=(*progress.report.gaps, item))
         yield item
 
 
@@ -218,17 +231,26 @@ def _commit(writer: Writer, root_id: int, encoder: Encoder, batch: _Batch, progr
 
 
 def _name(item: Item, content: Content) -> Name:
-    dated, source = keys.date_in_name(item.key), "file name"
-    if dated is None and item.dated is not None:
-        dated, source = datetime.fromtimestamp(item.dated).isoformat(timespec="seconds"), "file time"
+    dated, source = keys.date_in_name(item.key), names.FILE_NAME
+    if dated is None:
+        dated, source = _iso(item.dated), names.FILE_TIME
     return Name(item.key, item.fingerprint, content.sha256, dated, source if dated else None, item.words)
+
+
+def _iso(seconds: float | None) -> str | None:
+    try:
+        return datetime.fromtimestamp(seconds).isoformat(timespec="seconds") if seconds is not None else None
+    except (ValueError, OverflowError, OSError):
+        return None  # a file system may hold times that no calendar has
 
 
 def _forget(
     store: Store, writer: Writer, root_id: int, gone: set[str], states: dict[str, State], *, agreed: bool
 ) -> int:
     """Remove the names that are gone, unless that would lose more than half of the pictures unasked."""
-    lost = names.last_names(store.catalog, root_id, sorted(gone))
+    if not gone:
+        return 0
+    lost = names.last_names(store.catalog, root_id, gone)
     known = sum(1 for state in states.values() if not state.refused)
     if lost > known * _FORGET_SHARE and not agreed:
         raise WouldForgetError(
@@ -238,5 +260,4 @@ def _forget(
         )
     with writer.transaction() as change:
         names.forget(change, root_id, gone)
-        roots.mark_scanned(change, root_id)
     return sum(1 for key in gone if not states[key].refused)

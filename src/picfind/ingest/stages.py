@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from picfind.encoders.base import Encoder, Tower
-from picfind.errors import PictureError
+from picfind.errors import PictureError, PictureTooLargeError
 from picfind.images import Limits, decode, read_limited
 from picfind.ingest.changes import Change
 from picfind.storage.names import FACTS_TASK, Content, Refusal
@@ -65,7 +65,7 @@ class PictureWork:
         except FileNotFoundError:
             return Outcome(change)
         except PictureError as error:
-            return Outcome(change, refusal=Refusal(item.key, item.fingerprint, str(error)))
+            return self._refused(change, error)
         except OSError as error:
             reason = f"It cannot be read: {error.strerror or error}."
             return Outcome(change, refusal=Refusal(item.key, item.fingerprint, reason, lasting=False))
@@ -94,10 +94,16 @@ class PictureWork:
             encode = due - {FACTS_TASK}
             prepared = self._tower.prepare(picture.image) if encode else None
         except PictureError as error:
-            return Outcome(change, refusal=Refusal(change.item.key, change.item.fingerprint, str(error)))
+            return self._refused(change, error)
         with self._lock:
             self._prepared.add(digest)
         return Outcome(change, Content(digest, len(data), facts), prepared)
+
+    def _refused(self, change: Change, error: PictureError) -> Outcome:
+        under = str(self._limits) if isinstance(error, PictureTooLargeError) else None
+        return Outcome(
+            change, refusal=Refusal(change.item.key, change.item.fingerprint, str(error), limits=under)
+        )
 
     def _is_copy(self, digest: bytes) -> bool:
         """Whether this run has prepared the same bytes already, though they may not be committed yet."""

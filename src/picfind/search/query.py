@@ -80,9 +80,9 @@ _OPERATORS = {"+": 1.0, "-": -1.0, "not": -1.0}
 
 
 def parse(
-    tokens: Sequence[Token], *, allow: frozenset[Kind], stdin: Callable[[], bytes] | None = None
+    tokens: Sequence[Token | Term], *, allow: frozenset[Kind], stdin: Callable[[], bytes] | None = None
 ) -> tuple[Term, ...]:
-    """Read the terms of a query; `allow` says which kinds it may have, `stdin` reads the picture of `@-`.
+    """Read the terms of a query; one that is a Term already stays as it is. `allow` says which kinds it may have, `stdin` reads the picture of `@-`.
 
     Raises UsageError for a dangling operator, a weight that is no positive number, a kind that is not allowed, and a
     path at which there is no file.
@@ -93,9 +93,9 @@ def parse(
     return tuple(_read_stdin(term, stdin) if term.kind is Kind.STDIN else term for term in terms)
 
 
-def _groups(tokens: Sequence[Token]) -> Iterator[tuple[float, list[Token]]]:
+def _groups(tokens: Sequence[Token | Term]) -> Iterator[tuple[float, list[Token | Term]]]:
     """The tokens between operators, each group with the sign of its first term."""
-    sign, group, operator = 1.0, list[Token](), ""
+    sign, group, operator = 1.0, list[Token | Term](), ""
     for token in tokens:
         if not (isinstance(token, str) and token in _OPERATORS):
             group.append(token)
@@ -109,9 +109,12 @@ def _groups(tokens: Sequence[Token]) -> Iterator[tuple[float, list[Token]]]:
     yield sign, group
 
 
-def _terms(group: Sequence[Token], sign: float, allow: frozenset[Kind]) -> list[Term]:
+def _terms(group: Sequence[Token | Term], sign: float, allow: frozenset[Kind]) -> list[Term]:
     terms: list[Term] = []
     for token in group:
+        if isinstance(token, Term):
+            terms.append(replace(token, weight=token.weight * (1.0 if terms else sign)))
+            continue
         weight, value = _weighted(token)
         term = _term(value, (weight or 1.0) * (1.0 if terms else sign))
         if term.value == "":

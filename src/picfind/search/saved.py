@@ -1,21 +1,19 @@
 """Indexes that are kept between processes in `indexes/`: a cache that anyone may delete.
 
-One is two files of the same stem: `.parts.npy`, the parts that it covers, and `.index`, which is written last and so
-vouches for both.
+One is two files of the same stem: `.parts.npy`, the parts that it covers, each with the beginning of its content's
+hash, and `.index`, which is written last. The hashes matter because part ids begin again when a catalog is restored
+from a backup or made anew, and an index of other pictures would answer without a word.
 """
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
 from picfind.errors import DamagedGalleryError
 from picfind.index.base import VectorIndex
-from picfind.storage import durable
+from picfind.storage import durable, parts
 from picfind.storage.store import INDEXES, Store
 from picfind.types import Ids, Space
 
@@ -31,35 +29,43 @@ def is_stale(covered: Ids, held: Ids) -> bool:
 
 
 def load(store: Store, space: Space, kind: str, module: ModuleType) -> tuple[VectorIndex | None, Ids]:
-    """The newest saved index and the parts that it covers; None where there is none that can be read."""
-    nothing: Ids = np.empty(0, np.int64)
+    """The newest saved index and the parts that it covers; None where there is none that can be trusted."""
+    known = parts.part_marks(store.catalog, space)
     found = sorted((store.folder / INDEXES).glob(f"{_stem(space, kind)}-*.index"), reverse=True)
     for path in found:
         try:
-            covered: Ids = np.load(path.with_suffix(".parts.npy"), allow_pickle=False)
+            covered, marks = np.load(path.with_suffix(".parts.npy"), allow_pickle=False)
             index: VectorIndex = module.load(path)
         except (OSError, ValueError, EOFError, DamagedGalleryError):
             continue  # it is a cache: build it again
-        if len(index) == len(covered) and index.dim == space.dim:
+        same = all(
+            known.get(part, mark) == mark for part, mark in zip(covered.tolist(), marks.tolist(), strict=True)
+        )
+        if same and len(index) == len(covered) and index.dim == space.dim:
             return index, covered
-    return None, nothing
+    return None, np.empty(0, np.int64)
 
 
 def save(store: Store, space: Space, kind: str, generation: int, index: VectorIndex, covered: Ids) -> None:
-    """Keep an index and remove the older ones of its kind. Does nothing where the gallery cannot be written."""
-    if not store.writable:
+    """Keep an index and remove the older ones of its kind. It is a cache: a failure to do so costs nothing."""
+    known = parts.part_marks(store.catalog, space) if store.writable else {}
+    marks = [known.get(part) for part in covered.tolist()]
+    if not store.writable or None in marks:  # what has been purged since must not be kept
         return
-    folder = store.folder / INDEXES
     stem = f"{_stem(space, kind)}-{generation:012d}"
-    durable.make_folder(folder)
-    durable.write(folder / f"{stem}.parts.npy", lambda file: np.save(file, covered))
-    with tempfile.TemporaryDirectory(dir=folder) as aside:
-        written = Path(aside) / "index"
-        index.save(written)
-        with written.open("rb") as reader:
-            durable.write(folder / f"{stem}.index", lambda file: shutil.copyfileobj(reader, file))
-    for path in folder.glob(f"{_stem(space, kind)}-*"):
-        if not path.name.startswith(stem):
+    try:
+        durable.make_folder(store.folder / INDEXES)
+        table = np.stack([covered, np.array(marks, np.int64)])
+        durable.write(store.folder / INDEXES / f"{stem}.parts.npy", lambda file: np.save(file, table))
+        durable.place(store.folder / INDEXES / f"{stem}.index", index.save)
+        _remove_older(store, _stem(space, kind), stem)
+    except OSError:  # a full disk, or another process that cleans up at the same moment
+        return
+
+
+def _remove_older(store: Store, kind: str, newest: str) -> None:
+    for path in (store.folder / INDEXES).glob(f"{kind}-*"):
+        if path.suffix != durable.TEMPORARY and not path.name.startswith(newest):
             durable.remove(path)
 
 

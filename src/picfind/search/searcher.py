@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,13 @@ from picfind.errors import EncoderError, UsageError
 from picfind.images import Limits, open_picture
 from picfind.search.query import Kind, Query, Term
 from picfind.search.snapshot import EXACT, Found, Snapshot
-from picfind.storage import names, parts, roots
-from picfind.storage.names import Described
+from picfind.storage import parts, roots
+from picfind.storage.descriptions import Described, describe
 from picfind.storage.store import Store
 from picfind.types import Floats, Hit, Results
 
+NO_PICTURES = "The gallery has no pictures yet: run `picfind index FOLDER`."
+_TRIES = 5
 _NOTHING_LEFT = 1e-4
 """Norm below which terms have cancelled out: what is left is rounding."""
 
@@ -68,10 +70,15 @@ class Searcher:
 
     def _answer(self, snapshot: Snapshot, query: Query) -> Results:
         asked = self._ask(query.terms)
-        found = snapshot.search(asked.vector, k=query.k)
-        hits = _hits(self._store, found, _reasons(snapshot, found, query.terms, asked))
-        warnings = () if len(snapshot) else ("The gallery has no pictures yet: run `picfind index FOLDER`.",)
-        return Results(hits, len(snapshot), warnings)
+        for _ in range(_TRIES):
+            found = snapshot.search(asked.vector, k=query.k)
+            hits = _hits(self._store, found, _reasons(snapshot, found, query.terms, asked))
+            if len(hits) == len(found.contents):
+                break
+            # something was forgotten since the snapshot was taken: look again, so that none is missing
+            self.refresh()
+            snapshot = self._snapshot
+        return Results(hits, len(snapshot), tuple(_warnings(snapshot, self._encoder.card.name)))
 
     def _ask(self, terms: Sequence[Term]) -> _Asked:
         rows = np.stack([term.weight * self._encode(term) for term in terms]).astype(np.float32)
@@ -100,25 +107,45 @@ class Searcher:
         return open_picture(source, at_least=self._encoder.decode_size, limits=self._limits).image
 
 
+def _warnings(snapshot: Snapshot, model: str) -> Iterator[str]:
+    if not len(snapshot):
+        yield NO_PICTURES
+    elif snapshot.missing:
+        yield (
+            f"{snapshot.missing:,} pictures of the gallery have no vector of {model} yet and were not searched: run "
+            "`picfind index` on their folders."
+        )
+
+
 def _reasons(
     snapshot: Snapshot, found: Found, terms: Sequence[Term], asked: _Asked
 ) -> list[dict[str, float]]:
     """How much of each hit's score each term gave; they add up to the score."""
+    labels = _labels(terms)
     shares = snapshot.vectors(found.parts) @ asked.terms.T / asked.norm
     return [
-        {term.label: round(float(share), 6) for term, share in zip(terms, row, strict=True)} for row in shares
+        {label: round(float(share), 6) for label, share in zip(labels, row, strict=True)} for row in shares
     ]
+
+
+def _labels(terms: Sequence[Term]) -> list[str]:
+    """What the terms are called, each differently."""
+    labels: list[str] = []
+    for at, term in enumerate(terms):
+        before = sum(1 for earlier in terms[:at] if earlier.label == term.label)
+        labels.append(f"{term.label} #{before + 1}" if before else term.label)
+    return labels
 
 
 def _hits(store: Store, found: Found, why: Sequence[dict[str, float]]) -> tuple[Hit, ...]:
     contents = found.contents.tolist()
     with store.catalog.reading():
-        described = names.describe(store.catalog, contents)
+        described = describe(store.catalog, contents)
         places = {root.id: root for root in roots.roots(store.catalog)}
     return tuple(
         _hit(described[content], places, score, reasons)
         for content, score, reasons in zip(contents, found.scores.tolist(), why, strict=True)
-        if described[content].places  # forgotten since the snapshot was taken
+        if content in described
     )
 
 

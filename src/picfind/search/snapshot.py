@@ -15,7 +15,7 @@ from picfind import plugins
 from picfind.errors import UsageError
 from picfind.index.base import VectorIndex
 from picfind.search import saved
-from picfind.storage import parts
+from picfind.storage import names, parts
 from picfind.storage.segments import Segment
 from picfind.storage.store import Store
 from picfind.types import Floats, Ids, Neighbors, Space
@@ -48,12 +48,14 @@ class Snapshot:
         held = held[held != parts.DEAD]
         self._searchable = np.intersect1d(self._parts, held)
         self._all_live = len(self._searchable) == len(held)
+        self._pictures = len(np.unique(self._contents[np.isin(self._parts, self._searchable)]))
+        self.missing = names.count_contents(store.catalog) - self._pictures
+        """How many pictures of the gallery have no vector in this space."""
         self._indexes = self._open(store, index, held)
 
     def __len__(self) -> int:
         """How many pictures can be found."""
-        at = np.isin(self._parts, self._searchable)
-        return len(np.unique(self._contents[at]))
+        return self._pictures
 
     def search(self, query: Floats, *, k: int) -> Found:
         """The k nearest pictures of a unit vector (dim,). A picture counts once, by its best part.

@@ -6,6 +6,7 @@ catalog.py   the connection, transactions, the generation
 segments.py  immutable files of vectors
 roots.py     the places that pictures come from
 names.py     what is recorded of names, contents, words and refusals
+descriptions.py  what an answer shows of a picture
 parts.py     what each vector stands for; spaces
 vectors.py   the vectors of a space, mapped beside a writer
 writer.py    the one writer: commits and merging

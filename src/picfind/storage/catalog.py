@@ -12,7 +12,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -35,39 +35,39 @@ Row = tuple[Any, ...]
 
 
 class Catalog:
-    """An open catalog. May be used from several threads: they take turns."""
+    """An open catalog. May be used from several threads: readers take turns among themselves, and so do writers.
+
+    Reading and writing have a connection each, so that readers never wait for a writer, not even in one process.
+    """
 
     def __init__(self, path: Path, *, writable: bool) -> None:
         """Open or, where writable, create and migrate it.
 
-        Raises NewerGalleryError, DamagedGalleryError, and ReadOnlyGalleryError when it needs a migration that cannot
-        be written.
+        Raises NewerGalleryError, DamagedGalleryError, GalleryBusyError, and ReadOnlyGalleryError when it needs a
+        migration that cannot be written.
         """
         self.path = path
         self.writable = writable
-        self._closed = False
-        self._lock = threading.RLock()
-        self._connection = _connect(path, writable=writable)
-        try:
+        self._reading = threading.RLock()
+        self._writing = threading.RLock()
+        with ExitStack() as stack, explained(path):
+            self._writer = _connect(path, writable=writable)
+            stack.callback(self._writer.close)
             self._prepare()
-        except BaseException:
-            self._connection.close()
-            raise
+            self._reader = _connect(path, writable=writable)
+            stack.pop_all()
 
     def _prepare(self) -> None:
-        try:
-            version = int(self.one("PRAGMA user_version")[0])
-            if version > VERSION:
-                raise NewerGalleryError(
-                    f"The gallery {self.path.parent} has format {version}; this picfind reads up to {VERSION}. "
-                    "Upgrade it: pip install --upgrade picfind."
-                )
-            if self.writable:
-                _set_pragmas(self._connection, self.path)
-            if version < VERSION:
-                self._migrate()
-        except sqlite3.DatabaseError as error:
-            raise _opening_error(self.path, error) from error
+        version = int(self._writer.execute("PRAGMA user_version").fetchone()[0])
+        if version > VERSION:
+            raise NewerGalleryError(
+                f"The gallery {self.path.parent} has format {version}; this picfind reads up to {VERSION}. "
+                "Upgrade it: pip install --upgrade picfind."
+            )
+        if self.writable:
+            _set_pragmas(self._writer, self.path)
+        if version < VERSION:
+            self._migrate()
 
     def _migrate(self) -> None:
         if not self.writable:
@@ -75,36 +75,28 @@ class Catalog:
                 f"The gallery {self.path.parent} has an older format, and its folder cannot be written to bring it "
                 "up to date. Open it once from where it can be written."
             )
-        with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                # read again: another process may have migrated while this one waited for its turn
-                for number in range(int(self.one("PRAGMA user_version")[0]), VERSION):
-                    for statement in _statements(MIGRATIONS[number]):
-                        self._connection.execute(statement)
-                    self._connection.execute(f"PRAGMA user_version = {number + 1}")
-                self._connection.execute("COMMIT")
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
+        with _begun(self._writer, "IMMEDIATE"):
+            # read again: another process may have migrated while this one waited for its turn
+            for number in range(int(self._writer.execute("PRAGMA user_version").fetchone()[0]), VERSION):
+                for statement in _statements(MIGRATIONS[number]):
+                    self._writer.execute(statement)
+                self._writer.execute(f"PRAGMA user_version = {number + 1}")
+            self._writer.execute("COMMIT")
 
     def close(self) -> None:
         """Fold the write-ahead log into the file, so that a reader of a read-only folder sees all, and close."""
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
+        with self._writing, self._reading:
+            self._reader.close()
             if self.writable:
-                with suppress(
-                    sqlite3.OperationalError
-                ):  # a full disk: the log stays beside the file, and counts
-                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.close()
+                # a full disk: the log stays beside the file, and counts; closing twice does nothing
+                with suppress(sqlite3.OperationalError, sqlite3.ProgrammingError):
+                    self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._writer.close()
 
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[Row]:
-        """All rows of a query."""
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
+        """All rows of a query, as they were committed last."""
+        with self._reading, explained(self.path):
+            return self._reader.execute(sql, values).fetchall()
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Row:
         """The one row of a query that always has one."""
@@ -115,8 +107,8 @@ class Catalog:
 
     def first(self, sql: str, values: Sequence[Any] = ()) -> Row | None:
         """The first row of a query, or None."""
-        with self._lock:
-            row: Row | None = self._connection.execute(sql, values).fetchone()
+        with self._reading, explained(self.path):
+            row: Row | None = self._reader.execute(sql, values).fetchone()
             return row
 
     @property
@@ -127,15 +119,18 @@ class Catalog:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Several queries that see one and the same generation."""
-        with self._lock:
-            if self._connection.in_transaction:
+        with self._reading:
+            with explained(self.path):
+                nested = self._reader.in_transaction
+                if not nested:
+                    self._reader.execute("BEGIN")
+            if nested:
                 yield
                 return
-            self._connection.execute("BEGIN")
             try:
                 yield
             finally:
-                self._connection.execute("COMMIT")
+                self._reader.execute("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -147,36 +142,30 @@ class Catalog:
             raise ReadOnlyGalleryError(
                 f"The gallery {self.path.parent} cannot be written: its folder is read-only."
             )
-        with self._lock, _explained(self.path):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield Transaction(self._connection)
-                self._connection.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
-                self._commit()
-            except BaseException:
-                # a full disk makes SQLite roll back by itself
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        with self._writing, explained(self.path), _begun(self._writer, "IMMEDIATE"):
+            yield Transaction(self._writer)
+            self._writer.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+            self._commit()
 
     def _commit(self) -> None:
-        self._connection.execute("COMMIT")
+        self._writer.execute("COMMIT")
 
     @contextmanager
     def attached(self, other: Catalog) -> Iterator[None]:
-        """Another gallery's catalog, readable in queries as `other`."""
-        options = "mode=ro" if other.writable else "mode=ro&immutable=1"
-        with self._lock:
-            self._connection.execute("ATTACH DATABASE ? AS other", (_address(other.path, options),))
+        """Another gallery's catalog, readable in a transaction's statements as `other`."""
+        with self._writing, explained(self.path):
+            self._writer.execute(
+                "ATTACH DATABASE ? AS other", (_address(other.path, _mode(other.path, other.writable)),)
+            )
             try:
                 yield
             finally:
-                self._connection.execute("DETACH DATABASE other")
+                self._writer.execute("DETACH DATABASE other")
 
     def vacuum(self) -> None:
         """Give unused pages of the file back to the disk."""
-        with self._lock, _explained(self.path):
-            self._connection.execute("VACUUM")
+        with self._writing, explained(self.path):
+            self._writer.execute("VACUUM")
 
 
 class Transaction:
@@ -200,10 +189,8 @@ class Transaction:
 
 
 def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    # immutable: a read-only folder cannot hold the files that WAL wants beside the catalog
-    options = "mode=rwc" if writable else "mode=ro&immutable=1"
     connection = sqlite3.connect(
-        _address(path, options),
+        _address(path, "mode=rwc" if writable else _mode(path, writable)),
         uri=True,
         timeout=_BUSY_SECONDS,
         isolation_level=None,
@@ -211,6 +198,30 @@ def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+def _mode(path: Path, writable: bool) -> str:
+    """How to open a catalog for reading.
+
+    A read-only folder cannot hold the files that WAL wants beside the catalog, so it is opened as immutable; but not
+    where a writer of somebody else's has its log there, which that would pass over.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if writable or (log.exists() and log.stat().st_size):
+        return "mode=ro"
+    return "mode=ro&immutable=1"
+
+
+@contextmanager
+def _begun(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
+    """A transaction that the block commits; rolled back when it does not come to that."""
+    connection.execute(f"BEGIN {kind}")
+    try:
+        yield
+    except BaseException:
+        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _address(path: Path, options: str) -> str:
@@ -226,24 +237,6 @@ def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("PRAGMA fullfsync = ON")
 
 
-def _opening_error(path: Path, error: sqlite3.DatabaseError) -> GalleryError:
-    code = error.sqlite_errorcode & 0xFF
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return GalleryBusyError(
-            f"{path} has been locked by another process for {_BUSY_SECONDS:.0f} s. Try again."
-        )
-    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return DamagedGalleryError(
-            f"{path} is not a catalog of picfind or is damaged ({error}). Restore it from a backup, or move the "
-            "folder away and index again."
-        )
-    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-        return GalleryWriteError(
-            f"{path} cannot be opened: {error}. Is the disk full? Make room and run again."
-        )
-    return GalleryError(f"{path} cannot be opened: {error}.")
-
-
 def _statements(script: str) -> Iterator[str]:
     # not executescript: that commits the transaction it is in; a statement ends where a line does
     statement = ""
@@ -255,16 +248,46 @@ def _statements(script: str) -> Iterator[str]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a catalog into an error that says what to do."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
-            raise GalleryWriteError(
-                f"{path} could not be written: {error}. Make room on the disk and run again; nothing that was "
-                "committed is lost."
-            ) from error
-        raise
+    except sqlite3.ProgrammingError as error:
+        raise GalleryError(f"The gallery {path.parent} has been closed. Open it again.") from error
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind, advice = _MEANINGS.get(code, (GalleryError, "Run `picfind doctor`."))
+        raise kind(f"{path}: {error}. {advice}") from error
+
+
+_MEANINGS: dict[int, tuple[type[GalleryError], str]] = {
+    sqlite3.SQLITE_BUSY: (
+        GalleryBusyError,
+        "Another process holds it. Wait until it has finished, then run again.",
+    ),
+    sqlite3.SQLITE_LOCKED: (
+        GalleryBusyError,
+        "Another process holds it. Wait until it has finished, then run again.",
+    ),
+    sqlite3.SQLITE_FULL: (
+        GalleryWriteError,
+        "Make room on the disk and run again; nothing committed is lost.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        GalleryWriteError,
+        "Is the disk full? Make room and run again; nothing committed is lost.",
+    ),
+    sqlite3.SQLITE_READONLY: (ReadOnlyGalleryError, "Searching works; to change it, make it writable."),
+    sqlite3.SQLITE_CANTOPEN: (
+        ReadOnlyGalleryError,
+        "Check that its folder can be read, and written where it must.",
+    ),
+    sqlite3.SQLITE_CORRUPT: (DamagedGalleryError, "It is damaged: restore it from a backup, or index anew."),
+    sqlite3.SQLITE_NOTADB: (
+        DamagedGalleryError,
+        "It is no catalog of picfind or is damaged: restore it from a backup, or index anew.",
+    ),
+}
 
 
 def on_network(path: Path) -> bool:

@@ -14,7 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-_TEMPORARY = ".tmp"
+TEMPORARY = ".tmp"
+"""How the names of files end that are being written."""
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
@@ -22,11 +23,20 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
 
     Raises OSError (a full disk, say) with nothing left behind.
     """
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}{_TEMPORARY}")
-    try:
+
+    def create(aside: Path) -> None:
         with aside.open("xb") as file:
             fill(file)
-            file.flush()
+
+    place(path, create)
+
+
+def place(path: Path, create: Callable[[Path], object]) -> None:
+    """Like `write`, for a file that something else creates: `create` is given the path to do it at."""
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}{TEMPORARY}")
+    try:
+        create(aside)
+        with aside.open("rb+") as file:
             _flush(file.fileno())
         _replace(aside, path)
     except OSError:

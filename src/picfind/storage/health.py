@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from picfind.errors import DamagedGalleryError
+from picfind.errors import DamagedGalleryError, GalleryError
 from picfind.storage import parts, segments
 from picfind.storage.store import Store
 from picfind.storage.upkeep import remove_indexes
@@ -23,22 +22,26 @@ class Finding:
 
 def check(store: Store) -> list[Finding]:
     """Look at everything: the catalog's structure, every segment's file and checksum, litter. Reads all vectors."""
-    return [*_check_catalog(store), *_check_segments(store), *_check_litter(store)]
+    faults = [Finding(f"segment {fault.file}: {fault.why}", fault.mendable) for fault in _faults(store)]
+    return [*_check_catalog(store), *faults, *_check_litter(store)]
 
 
 def repair(store: Store) -> list[str]:
-    """Drop what cannot be read, so that the next run encodes its pictures again; sweep litter. Says what it did."""
+    """Drop what is damaged, so that the next run encodes its pictures again; sweep litter. Says what it did.
+
+    What merely cannot be read now is left alone.
+    """
     with store.writing() as writer:
-        damaged = _damaged(store)
+        damaged = [fault for fault in _faults(store) if fault.mendable]
         if damaged:
             with writer.transaction() as change:
-                parts.retire(change, [id_ for id_, _, _ in damaged])
+                parts.retire(change, [fault.segment_id for fault in damaged])
             writer.remove_retired()
     remove_indexes(store)
     return [
         *(
-            f"dropped the segment {file} ({why}); `picfind index` encodes its pictures again"
-            for _, file, why in damaged
+            f"dropped the segment {fault.file} ({fault.why}); `picfind index` encodes its pictures again"
+            for fault in damaged
         ),
         *(f"removed the stray file {name}" for name in writer.swept),
     ]
@@ -48,7 +51,7 @@ def _check_catalog(store: Store) -> list[Finding]:
     try:
         found = [str(text) for (text,) in store.catalog.all("PRAGMA integrity_check(20)") if text != "ok"]
         broken = store.catalog.all("PRAGMA foreign_key_check")
-    except sqlite3.DatabaseError as error:
+    except DamagedGalleryError as error:
         return [Finding(f"the catalog cannot be read: {error}", mendable=False)]
     found += [
         f"a row of {table} refers to a row of {parent} that is not there" for table, _, parent, _ in broken
@@ -56,30 +59,33 @@ def _check_catalog(store: Store) -> list[Finding]:
     return [Finding(f"the catalog is damaged: {text}", mendable=False) for text in found]
 
 
-def _check_segments(store: Store) -> list[Finding]:
-    return [Finding(f"segment {file}: {why}", mendable=True) for _, file, why in _damaged(store)]
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    segment_id: int
+    file: str
+    why: str
+    mendable: bool = True
 
 
-def _damaged(store: Store) -> list[tuple[int, str, str]]:
+def _faults(store: Store) -> list[_Fault]:
     rows = store.catalog.all(
         "SELECT g.id, g.file, g.length, g.crc32, s.dim FROM segments g JOIN spaces s ON s.id = g.space_id ORDER BY g.id"
     )
-    found = []
-    for id_, file, length, crc32, dim in rows:
-        why = _fault(store.segments_folder / file, length, dim, crc32)
-        if why:
-            found.append((id_, file, why))
-    return found
+    found = (_fault(store.segments_folder, *row) for row in rows)
+    return [fault for fault in found if fault is not None]
 
 
-def _fault(path: Path, length: int, dim: int, crc32: int) -> str | None:
+def _fault(folder: Path, segment_id: int, file: str, length: int, crc32: int, dim: int) -> _Fault | None:
     try:
-        vectors = segments.open_vectors(path, length=length, dim=dim)
+        vectors = segments.open_vectors(folder / file, length=length, dim=dim)
     except FileNotFoundError:
-        return "its file is missing"
+        return _Fault(segment_id, file, "its file is missing")
     except DamagedGalleryError:
-        return "its file is not what was written"
-    return None if segments.checksum(vectors) == crc32 else "its checksum is wrong"
+        return _Fault(segment_id, file, "its file is not what was written")
+    except GalleryError as error:
+        return _Fault(segment_id, file, str(error), mendable=False)
+    sound = segments.checksum(vectors) == crc32
+    return None if sound else _Fault(segment_id, file, "its checksum is wrong")
 
 
 def _check_litter(store: Store) -> list[Finding]:

@@ -5,15 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from typing import Any
 
 from picfind.images import FACTS_VERSION, Facts
 from picfind.storage.catalog import Catalog, Transaction
 from picfind.types import Fingerprint, Space, Words
 
+FILE_NAME, FILE_TIME = "file name", "file time"
+"""What a name's date can be from."""
 FACTS_TASK = f"facts@{FACTS_VERSION}"
-_FACTS = tuple(entry.name for entry in fields(Facts))
+FACTS = tuple(entry.name for entry in fields(Facts))
+"""The columns of a content that hold its facts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,16 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A key whose picture cannot be used, and why. A lasting one is not tried again until its fingerprint changes."""
+    """A key whose picture cannot be used, and why.
+
+    A lasting one is not tried again until its fingerprint changes or, where it was too large, the `limits` do.
+    """
 
     key: str
     fingerprint: Fingerprint
     reason: str
     lasting: bool = True
+    limits: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +102,10 @@ def _record_content(change: Transaction, content: Content) -> None:
     )
     if content.facts is None:
         return
-    settings = ", ".join(f"{column} = ?" for column in _FACTS)
+    settings = ", ".join(f"{column} = ?" for column in FACTS)
     change.run(
         f"UPDATE contents SET {settings} WHERE sha256 = ?",
-        (*(getattr(content.facts, column) for column in _FACTS), content.sha256),
+        (*(getattr(content.facts, column) for column in FACTS), content.sha256),
     )
     task, version = FACTS_TASK.split("@")
     change.run(
@@ -149,54 +157,78 @@ def _record_refusal(change: Transaction, root_id: int, refusal: Refusal) -> None
         # its bytes are no longer the content that the name pointed at
         change.run("DELETE FROM names WHERE root_id = ? AND key = ?", (root_id, refusal.key))
     change.run(
-        "INSERT OR REPLACE INTO refusals (root_id, key, fingerprint, reason, lasting, at) VALUES (?, ?, ?, ?, ?, ?)",
-        (root_id, refusal.key, refusal.fingerprint, refusal.reason, refusal.lasting, time.time()),
+        "INSERT OR REPLACE INTO refusals (root_id, key, fingerprint, reason, lasting, limits, at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (root_id, *astuple(refusal), time.time()),
     )
 
 
 def states(
-    catalog: Catalog, root_id: int, *, spaces: Sequence[Space] = (), scope: str = ""
+    catalog: Catalog,
+    root_id: int,
+    *,
+    spaces: Sequence[Space] = (),
+    scope: str = "",
+    limits: str | None = None,
 ) -> dict[str, State]:
     """What is known of every key of a root within `scope`, as far as vectors go in `spaces` only.
 
-    What was refused for good is a state as well; what may go better the next time is none.
+    What was refused is a state as well; one that may go better now (`limits` are others, or it was a passing
+    failure) has a fingerprint that nothing is equal to, so that it is due and, where it is gone, forgotten.
     """
-    done = _done_by_content(catalog, spaces)
+    where, values = _within(root_id, scope)
+    done = _done_by_content(catalog, spaces, where, values)
     nothing: frozenset[str] = frozenset()
     known = {
         key: State(fingerprint, hashed, done.get(content_id, nothing))
         for key, fingerprint, hashed, content_id in catalog.all(
-            "SELECT key, fingerprint, words_hash, content_id FROM names WHERE root_id = ?", (root_id,)
+            f"SELECT key, fingerprint, words_hash, content_id FROM names WHERE {where}", values
         )
-        if _is_within(key, scope)
     }
-    refused = catalog.all("SELECT key, fingerprint FROM refusals WHERE root_id = ? AND lasting", (root_id,))
-    known |= {key: State(seen, "", nothing, refused=True) for key, seen in refused if _is_within(key, scope)}
+    refused = catalog.all(f"SELECT key, fingerprint, lasting, limits FROM refusals WHERE {where}", values)
+    for key, seen, lasting, under in refused:
+        final = lasting and under in (None, limits)
+        known[key] = State(seen if final else _NEVER, "", nothing, refused=True)
     return known
 
 
-def _is_within(key: str, scope: str) -> bool:
-    """Whether a dataset of this scope lists the key: all, those below a folder (`sub/`), or just the one."""
-    return key == scope or (key.startswith(scope) if scope.endswith("/") else not scope)
+_NEVER = Fingerprint("")
 
 
-def _done_by_content(catalog: Catalog, spaces: Sequence[Space]) -> dict[int, frozenset[str]]:
+def _within(root_id: int, scope: str) -> tuple[str, tuple[Any, ...]]:
+    """The condition for keys within the scope of a dataset: all, those below a folder (`sub/`), or just the one."""
+    if not scope:
+        return "root_id = ?", (root_id,)
+    if not scope.endswith("/"):
+        return "root_id = ? AND key = ?", (root_id, scope)
+    return "root_id = ? AND key >= ? AND key < ?", (root_id, scope, f"{scope[:-1]}0")  # 0 comes right after /
+
+
+def _done_by_content(
+    catalog: Catalog, spaces: Sequence[Space], where: str, values: tuple[Any, ...]
+) -> dict[int, frozenset[str]]:
     tasks: dict[int, frozenset[str]] = {}
     shared: dict[frozenset[str], frozenset[str]] = {}  # a million contents have a handful of different sets
-    for content_id, task in _done_rows(catalog, spaces):
+    for content_id, task in _done_rows(
+        catalog, spaces, f"SELECT content_id FROM names WHERE {where}", values
+    ):
         both = tasks.get(content_id, frozenset()) | {task}
         tasks[content_id] = shared.setdefault(both, both)
     return tasks
 
 
-def _done_rows(catalog: Catalog, spaces: Sequence[Space]) -> Iterable[tuple[int, str]]:
-    yield from catalog.all("SELECT content_id, task || '@' || version FROM done")
+def _done_rows(
+    catalog: Catalog, spaces: Sequence[Space], contents: str, values: tuple[Any, ...]
+) -> Iterable[tuple[int, str]]:
+    yield from catalog.all(
+        f"SELECT content_id, task || '@' || version FROM done WHERE content_id IN ({contents})", values
+    )
     for space in spaces:
         encoded = catalog.all(
             "SELECT p.content_id FROM spaces s JOIN segments g ON g.space_id = s.id "
             "JOIN rows r ON r.segment_id = g.id JOIN parts p ON p.id = r.part_id "
-            "WHERE s.name = ? AND s.revision = ? AND p.kind = 'picture'",
-            (space.name, space.revision),
+            f"WHERE s.name = ? AND s.revision = ? AND p.kind = 'picture' AND p.content_id IN ({contents})",
+            (space.name, space.revision, *values),
         )
         yield from ((content_id, vector_task(space)) for (content_id,) in encoded)
 
@@ -220,55 +252,31 @@ def forget(change: Transaction, root_id: int, gone: Iterable[str]) -> None:
         change.run_many(f"DELETE FROM {table} WHERE root_id = ? AND key = ?", pairs)
 
 
-def last_names(catalog: Catalog, root_id: int, gone: Sequence[str]) -> int:
+def last_names(catalog: Catalog, root_id: int, gone: Iterable[str]) -> int:
     """How many of these names are the last ones of their content: how many pictures would be lost with them."""
-    contents: dict[str, int] = dict(
-        catalog.all("SELECT key, content_id FROM names WHERE root_id = ?", (root_id,))
-    )
-    going = [contents[key] for key in gone if key in contents]
-    total: dict[int, int] = dict(catalog.all("SELECT content_id, count(*) FROM names GROUP BY content_id"))
     leaving: dict[int, int] = {}
-    for content_id in going:
-        leaving[content_id] = leaving.get(content_id, 0) + 1
-    return sum(1 for content_id in going if leaving[content_id] == total[content_id])
+    for key in gone:
+        row = catalog.first("SELECT content_id FROM names WHERE root_id = ? AND key = ?", (root_id, key))
+        if row is not None:
+            leaving[row[0]] = leaving.get(row[0], 0) + 1
+    return sum(
+        number
+        for content_id, number in leaving.items()
+        if catalog.one("SELECT count(*) FROM names WHERE content_id = ?", (content_id,))[0] == number
+    )
+
+
+def count_contents(catalog: Catalog) -> int:
+    """How many different pictures have a name."""
+    return int(catalog.one("SELECT count(DISTINCT content_id) FROM names")[0])
 
 
 def refusals(catalog: Catalog) -> list[tuple[int, Refusal]]:
     """What could not be used, with the id of its root, by key."""
     rows = catalog.all(
-        "SELECT root_id, key, fingerprint, reason, lasting FROM refusals ORDER BY root_id, key"
+        "SELECT root_id, key, fingerprint, reason, lasting, limits FROM refusals ORDER BY root_id, key"
     )
     return [
-        (root_id, Refusal(key, mark, reason, bool(lasting))) for root_id, key, mark, reason, lasting in rows
+        (root_id, Refusal(key, mark, reason, bool(lasting), limits))
+        for root_id, key, mark, reason, lasting, limits in rows
     ]
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What the catalog says of one content: its places as (root id, key), and its facts and dates."""
-
-    sha256: bytes
-    places: tuple[tuple[int, str], ...]
-    metadata: Mapping[str, object]
-
-
-def describe(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, Described]:
-    """Everything about some contents that an answer shows. The best date is EXIF's, then the name's."""
-    described = {}
-    for content_id in content_ids:
-        row = catalog.one(
-            f"SELECT sha256, bytes, {', '.join(_FACTS)} FROM contents WHERE id = ?", (content_id,)
-        )
-        places = catalog.all(
-            "SELECT root_id, key, dated, dated_from FROM names WHERE content_id = ? ORDER BY key, root_id",
-            (content_id,),
-        )
-        metadata = dict(zip(("bytes", *_FACTS), row[1:], strict=True))
-        metadata["taken_from"] = "EXIF" if metadata["taken"] else None
-        dates = sorted(
-            (dated_from != "file name", dated, dated_from) for _, _, dated, dated_from in places if dated
-        )
-        if not metadata["taken"] and dates:
-            _, metadata["taken"], metadata["taken_from"] = dates[0]
-        described[content_id] = Described(row[0], tuple((root, key) for root, key, _, _ in places), metadata)
-    return described

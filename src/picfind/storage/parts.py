@@ -134,3 +134,14 @@ def live_parts(catalog: Catalog, space: Space) -> tuple[Ids, Ids]:
     )
     table = np.array(rows, np.int64).reshape(len(rows), 2)
     return table[:, 0].copy(), table[:, 1].copy()
+
+
+def part_marks(catalog: Catalog, space: Space) -> dict[int, int]:
+    """The parts that a space has vectors of, with the first 8 bytes of the hash of what each stands for."""
+    rows = catalog.all(
+        "SELECT p.id, coalesce(c.sha256, t.sha256) FROM parts p LEFT JOIN contents c ON c.id = p.content_id "
+        "LEFT JOIN texts t ON t.id = p.text_id WHERE p.id IN "
+        "(SELECT r.part_id FROM rows r JOIN segments g ON g.id = r.segment_id WHERE g.space_id = ?)",
+        (space_id(catalog, space),),
+    )
+    return {part: int.from_bytes(digest[:8], "little", signed=True) for part, digest in rows}

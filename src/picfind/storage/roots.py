@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from picfind import keys
@@ -12,6 +12,7 @@ from picfind.errors import UsageError
 from picfind.storage.catalog import Catalog, Transaction
 
 FOLDER_KIND = "folder"
+_SELECT = "SELECT id, kind, location, volume, added FROM roots"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,6 @@ class Root:
     location: str
     volume: str | None
     added: float
-    scanned: float | None
 
     @property
     def path(self) -> Path:
@@ -38,14 +38,13 @@ class Root:
 
 
 def location_of(path: Path) -> str:
-    """A folder's location: absolute, escaped; symlinks stay, so that a root keeps the name that a person gave it."""
-    return keys.escape(os.path.abspath(path.expanduser()))  # noqa: PTH100 - Path.resolve would follow symlinks
+    """A folder's location as a root has it."""
+    return keys.escape(str(keys.absolute(path)))
 
 
 def roots(catalog: Catalog) -> list[Root]:
     """All roots, oldest first."""
-    rows = catalog.all("SELECT id, kind, location, volume, added, scanned FROM roots ORDER BY id")
-    return [Root(*row) for row in rows]
+    return [Root(*row) for row in catalog.all(f"{_SELECT} ORDER BY id")]
 
 
 def find_root(catalog: Catalog, kind: str, location: str) -> Root | None:
@@ -62,31 +61,36 @@ def prefix_of(root: Root, kind: str, location: str) -> str | None:
         return None
     if root.location == location:
         return ""
-    if kind != FOLDER_KIND:
-        return None
     outer, inner = root.path, Path(keys.unescape(location))
-    if not inner.is_relative_to(outer):
+    if kind != FOLDER_KIND or not inner.is_relative_to(outer):
         return None
-    return keys.escape(inner.relative_to(outer).as_posix()) + "/"
+    below = inner.relative_to(outer).as_posix()
+    return "" if below == "." else f"{keys.escape(below)}/"  # "." on Windows, where case makes no difference
 
 
-def add_root(change: Transaction, kind: str, location: str) -> int:
-    """Add a root, or find it; roots that lie inside it join it. Gives its id."""
-    change.run(
-        "INSERT OR IGNORE INTO roots (kind, location, volume, added) VALUES (?, ?, ?, ?)",
-        (kind, location, _volume(kind, location), time.time()),
+def add_root(change: Transaction, kind: str, location: str) -> tuple[int, str]:
+    """The id of the root that holds a location, and the prefix that its keys have there.
+
+    A new root is added where there is none; those that lie inside it join it.
+    """
+    every = [Root(*row) for row in change.run(f"{_SELECT} ORDER BY id").fetchall()]
+    for root in every:
+        prefix = prefix_of(root, kind, location)
+        if prefix is not None:
+            return root.id, prefix
+    values = (kind, location, _volume(kind, location), time.time())
+    added = Root(
+        *change.one(
+            "INSERT INTO roots (kind, location, volume, added) VALUES (?, ?, ?, ?) "
+            "RETURNING id, kind, location, volume, added",
+            values,
+        )
     )
-    row = change.one(
-        "SELECT id, kind, location, volume, added, scanned FROM roots WHERE kind = ? AND location = ?",
-        (kind, location),
-    )
-    root = Root(*row)
-    for other in change.run("SELECT id, kind, location, volume, added, scanned FROM roots").fetchall():
-        inner = Root(*other)
-        prefix = prefix_of(root, inner.kind, inner.location)
-        if prefix:
-            _join(change, inner.id, root.id, prefix)
-    return root.id
+    for inner in every:
+        prefix = prefix_of(added, inner.kind, inner.location)
+        if prefix is not None:
+            _join(change, inner.id, added.id, prefix)
+    return added.id, ""
 
 
 def _join(change: Transaction, inner: int, outer: int, prefix: str) -> None:
@@ -107,18 +111,21 @@ def move_root(catalog: Catalog, old: str, new: str) -> None:
     if root is None:
         known = ", ".join(keys.shown(root.location) for root in roots(catalog)) or "none"
         raise UsageError(f"There is no root {keys.shown(old)}. Roots of this gallery: {known}.")
+    moved = replace(root, location=new)
     for other in roots(catalog):
-        if other.id != root.id and prefix_of(other, root.kind, new) is not None:
+        if other.id == root.id:
+            continue
+        if prefix_of(other, root.kind, new) is not None:
             raise UsageError(f"{keys.shown(new)} already belongs to the root {keys.shown(other.location)}.")
+        if prefix_of(moved, other.kind, other.location) is not None:
+            raise UsageError(
+                f"{keys.shown(new)} holds the root {keys.shown(other.location)}. Forget that one first, or index "
+                f"{keys.shown(new)} anew: nothing is encoded twice."
+            )
     with catalog.transaction() as change:
         change.run(
             "UPDATE roots SET location = ?, volume = ? WHERE id = ?", (new, _volume(root.kind, new), root.id)
         )
-
-
-def mark_scanned(change: Transaction, root_id: int) -> None:
-    """Note that a root has just been listed completely."""
-    change.run("UPDATE roots SET scanned = ? WHERE id = ?", (time.time(), root_id))
 
 
 def _volume(kind: str, location: str) -> str | None:

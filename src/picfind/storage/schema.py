@@ -19,7 +19,6 @@ CREATE TABLE roots (
     location TEXT NOT NULL,
     volume TEXT,
     added REAL NOT NULL,
-    scanned REAL,
     UNIQUE (kind, location)
 );
 
@@ -130,13 +129,15 @@ CREATE TABLE retired (
     generation INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What could not be used. Lasting ones are not tried again until their fingerprint changes.
+-- What could not be used. Lasting ones are not tried again until their fingerprint changes, or the limits do that
+-- they were too large for.
 CREATE TABLE refusals (
     root_id INTEGER NOT NULL REFERENCES roots ON DELETE CASCADE,
     key TEXT NOT NULL,
     fingerprint TEXT NOT NULL,
     reason TEXT NOT NULL,
     lasting INTEGER NOT NULL,
+    limits TEXT,
     at REAL NOT NULL,
     PRIMARY KEY (root_id, key)
 ) WITHOUT ROWID;

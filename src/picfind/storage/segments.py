@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from picfind.errors import DamagedGalleryError
+from picfind.errors import DamagedGalleryError, GalleryError
 from picfind.storage import durable
 from picfind.types import Ids
 
@@ -68,13 +68,19 @@ def write(folder: Path, blocks: Iterable[Vectors], *, length: int, dim: int) -> 
 
 
 def open_vectors(path: Path, *, length: int, dim: int) -> Vectors:
-    """Map a segment's file. Raises FileNotFoundError, and DamagedGalleryError when it is not what was written."""
+    """Map a segment's file.
+
+    Raises FileNotFoundError, DamagedGalleryError when it is not what was written, and GalleryError when it cannot be
+    read now (no permission, a failing drive): that says nothing about what is in it.
+    """
     try:
         vectors: Vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     except FileNotFoundError:
         raise
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, EOFError) as error:
         raise _damaged(path, str(error)) from error
+    except OSError as error:
+        raise GalleryError(f"The segment {path} cannot be read: {error.strerror or error}.") from error
     if vectors.shape != (length, dim) or vectors.dtype != DTYPE:
         raise _damaged(path, f"it holds {vectors.shape} of {vectors.dtype}, not {(length, dim)} of {DTYPE}")
     return vectors

@@ -77,12 +77,17 @@ class Store:
             raise ReadOnlyGalleryError(
                 f"The gallery {self.folder} cannot be written: its folder is read-only. Searching it works."
             )
-        lock = FileLock(self.folder / _LOCK)
+        # not thread_local: a run may be ended by another thread than the one that began it
+        lock = FileLock(self.folder / _LOCK, thread_local=False)
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
             raise GalleryBusyError(
                 f"Another process is writing to the gallery {self.folder}. Wait until it has finished, then run again."
+            ) from error
+        except OSError as error:
+            raise GalleryWriteError(
+                f"{self.folder / _LOCK} cannot be made: {error.strerror or error}."
             ) from error
         try:
             yield Writer(self.catalog, self.segments_folder)
@@ -108,6 +113,7 @@ def _make(folder: Path) -> None:
             f"{folder} holds other things ({strangers[0]}, ...), so no gallery is made there. Name a new or empty "
             "folder."
         )
+    durable.sweep(folder / INDEXES, ())  # what a catalog that was lost has left there
     try:
         durable.make_folder(folder)
     except OSError as error:

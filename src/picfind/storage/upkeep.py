@@ -62,7 +62,7 @@ def status(store: Store) -> dict[str, Any]:
         "gallery": str(store.folder),
         "writable": store.writable,
         "generation": store.catalog.generation,
-        "pictures": store.catalog.one("SELECT count(DISTINCT content_id) FROM names")[0],
+        "pictures": names.count_contents(store.catalog),
         "names": sum(counts.values()),
         "roots": [
             {

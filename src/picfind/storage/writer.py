@@ -19,14 +19,14 @@ from picfind.errors import EncoderError, GalleryWriteError
 from picfind.storage import durable, parts, segments
 from picfind.storage.catalog import Catalog, Transaction
 from picfind.storage.names import Content, Name, Refusal, record
-from picfind.storage.parts import Part
+from picfind.storage.parts import PAIR, Part
 from picfind.storage.segments import Segment, SegmentFile, Vectors
 from picfind.storage.vectors import open_segments, segment_rows
 from picfind.types import Floats, Ids, Space
 
 _FANOUT = 4
 _SMALL = 1024
-_LONGER_THAN_UNIT = 1.01
+_OFF_UNIT = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class Writer:
         self.swept = self._sweep()
         """Names of the stray files that were removed when writing began."""
 
-    def append(self, space: Space, rows: Floats) -> SegmentFile:
-        """Put vectors (n, dim) into a new segment file, durably. It means nothing until a transaction names it.
+    def append(self, space: Space, new: Vectored) -> SegmentFile:
+        """Put vectors into a new segment file, durably. It means nothing until a transaction names it.
 
         Raises EncoderError for rows that are no unit vectors of the space, and GalleryWriteError.
         """
-        _check(space, rows)
-        return self._write(space, [rows], len(rows))
+        _check(space, new)
+        return self._write(space, [new.rows], len(new.rows))
 
     def commit(
         self,
@@ -69,7 +69,7 @@ class Writer:
         Raises EncoderError, GalleryWriteError.
         """
         filled = {space: new for space, new in (vectors or {}).items() if len(new.parts)}
-        files = {space: self.append(space, new.rows) for space, new in filled.items()}
+        files = {space: self.append(space, new) for space, new in filled.items()}
         with self.transaction() as change:
             record(change, root_id, contents=contents, names=names, refusals=refusals)
             for space, new in filled.items():
@@ -78,7 +78,7 @@ class Writer:
                 part_ids = [parts.part_id(change, part) for part in new.parts]
                 parts.add_rows(change, number, segment, enumerate(part_ids))
         for space in filled:
-            self._merge_small(space)
+            self.merge_small(space)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -129,7 +129,7 @@ class Writer:
                 "disk and run again; nothing that was committed is lost."
             ) from error
 
-    def _merge_small(self, space: Space) -> None:
+    def merge_small(self, space: Space) -> None:
         """Merge once there are _FANOUT segments of a size: a million pictures then lie in some twenty files."""
         while True:
             tiers: dict[int, list[int]] = {}
@@ -151,13 +151,14 @@ def _blocks(chosen: Sequence[Segment], listed: Sequence[Ids]) -> Iterator[Vector
             yield segment.vectors[rows[start : start + segments.BLOCK]]
 
 
-def _check(space: Space, rows: Floats) -> None:
-    if rows.ndim != 2 or rows.shape[1] != space.dim:
+def _check(space: Space, new: Vectored) -> None:
+    if new.rows.shape != (len(new.parts), space.dim):
         raise EncoderError(
-            f"The model {space} gave vectors of shape {rows.shape}; (n, {space.dim}) was promised."
+            f"The model {space} gave vectors of shape {new.rows.shape}; {(len(new.parts), space.dim)} was promised."
         )
-    norms = np.linalg.norm(rows.astype(np.float32), axis=1)
-    if not np.all(norms <= _LONGER_THAN_UNIT):  # also False for a NaN
+    norms = np.linalg.norm(new.rows.astype(np.float32), axis=1)
+    least = np.array([0 if part.kind == PAIR else 1 for part in new.parts]) - _OFF_UNIT
+    if not np.all((norms <= 1 + _OFF_UNIT) & (norms >= least)):  # also where a norm is NaN
         raise EncoderError(
             f"The model {space} gave vectors that are not of unit length. Do not index with it."
         )

@@ -1,0 +1,47 @@
+"""What the catalog says of a picture, for answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from picfind.storage.catalog import Catalog
+from picfind.storage.names import FACTS, FILE_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the catalog says of one content: its places as (root id, key), and its facts and dates."""
+
+    sha256: bytes
+    places: tuple[tuple[int, str], ...]
+    metadata: Mapping[str, object]
+
+
+def describe(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, Described]:
+    """What an answer shows of some contents; one that has no name any more is left out."""
+    found = {content_id: _describe(catalog, content_id) for content_id in content_ids}
+    return {content_id: described for content_id, described in found.items() if described is not None}
+
+
+def _describe(catalog: Catalog, content_id: int) -> Described | None:
+    row = catalog.first(f"SELECT sha256, bytes, {', '.join(FACTS)} FROM contents WHERE id = ?", (content_id,))
+    places = catalog.all(
+        "SELECT root_id, key, dated, dated_from FROM names WHERE content_id = ? ORDER BY key, root_id",
+        (content_id,),
+    )
+    if row is None or not places:
+        return None
+    metadata = dict(zip(("bytes", *FACTS), row[1:], strict=True))
+    metadata["taken"], metadata["taken_from"] = _best_date(metadata["taken"], [place[2:] for place in places])
+    return Described(row[0], tuple((root_id, key) for root_id, key, _, _ in places), metadata)
+
+
+def _best_date(
+    taken: str | None, dates: Sequence[tuple[str | None, str | None]]
+) -> tuple[str | None, str | None]:
+    """EXIF's date, else the earliest in a file's name, else the earliest file time; and where it is from."""
+    if taken:
+        return taken, "EXIF"
+    known = sorted((source != FILE_NAME, date, source) for date, source in dates if date)
+    return (known[0][1], known[0][2]) if known else (None, None)
