@@ -43,29 +43,35 @@ def main() -> None:
     caltech(encoder, data / "caltech101_retrieval")
 
 
-def flickr(encoder: Encoder, folder: Path) -> None:
-    """Words to pictures over the dev split."""
+def flickr(encoder: Encoder, folder: Path) -> dict[int, float]:
+    """Words to pictures over the dev split: hit_at by k."""
     rows = [row for row in _lines(folder / "captions.jsonl") if row["split"] == "dev"]
     captions = [(caption, at) for at, row in enumerate(rows) for caption in row["captions"]]
     images = encode_photos(encoder, [folder / "images" / row["image"] for row in rows])
     texts = encode_texts(encoder, [caption for caption, _ in captions])
     ranks = ranks_of(texts @ images.T, np.array([at for _, at in captions]))
     print(f"Flickr8k dev, words to pictures: {len(rows)} photos, {len(captions)} captions")
-    for k in (1, 5, 10):
-        print(f"  hit_at({k}) {hit_at(ranks, k):.4f}")
+    hits = {k: hit_at(ranks, k) for k in (1, 5, 10)}
+    for k, share in hits.items():
+        print(f"  hit_at({k}) {share:.4f}")
+    return hits
 
 
-def caltech(encoder: Encoder, folder: Path) -> None:
-    """Pictures to pictures: the queries against the gallery, by class."""
+def caltech(encoder: Encoder, folder: Path) -> dict[str, float]:
+    """Pictures to pictures, the queries against the gallery, by class: mAP of the vector and of each of its parts."""
     rows = _lines(folder / "labels.jsonl")
     images = encode_photos(encoder, [folder / "images" / row["image"] for row in rows])
     labels = np.array([row["label"] for row in rows])
     asks = np.array([row["role"] == "query" for row in rows])
     relevant = labels[asks][:, None] == labels[~asks][None, :]
     print(f"Caltech-101, pictures to pictures: {asks.sum()} queries, {(~asks).sum()} pictures")
-    for name, columns in [("whole vector", slice(None)), *parts()]:
-        precision = mean_average_precision(images[asks][:, columns] @ images[~asks][:, columns].T, relevant)
+    found = {
+        name: mean_average_precision(images[asks][:, columns] @ images[~asks][:, columns].T, relevant)
+        for name, columns in [("whole vector", slice(None)), *parts()]
+    }
+    for name, precision in found.items():
         print(f"  mAP {precision:.4f}  {name}")
+    return found
 
 
 def parts() -> Iterable[tuple[str, slice]]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from picfind.api import Gallery
 from picfind.encoders.base import Encoder
@@ -63,6 +63,30 @@ def test_a_folder_becomes_a_gallery(gallery: Gallery, photos: Path) -> None:
     report = gallery.index(photos)
     assert (counts(report), report.finished, report.due, report.done) == ({"encoded": 4}, True, 4, 4)
     assert [Path(hit.path).name for hit in gallery.search("yellow", k=1)] == ["yellow.png"]
+
+
+def test_what_a_camera_wrote_is_kept_and_the_picture_is_turned_upright(
+    gallery: Gallery, tmp_path: Path
+) -> None:
+    upright = Image.new("RGB", (64, 48), "blue")
+    upright.paste("yellow", (0, 0, 64, 16))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation], exif[ExifTags.Base.Model] = 6, "X100"
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] = "2023:05:14 10:15:30"
+    place = exif.get_ifd(ExifTags.IFD.GPSInfo)
+    place[ExifTags.GPS.GPSLatitudeRef], place[ExifTags.GPS.GPSLatitude] = "N", (52.0, 31.0, 12.0)
+    place[ExifTags.GPS.GPSLongitudeRef], place[ExifTags.GPS.GPSLongitude] = "E", (13.0, 24.0, 36.0)
+    (tmp_path / "photos").mkdir()
+    sideways = upright.transpose(Image.Transpose.ROTATE_90)  # as the sensor saw it; 6 says to turn it back
+    sideways.save(tmp_path / "photos" / "a.jpg", exif=exif, quality=95)
+    gallery.index(tmp_path / "photos")
+    assert gallery.search(upright, k=1)[0].score == pytest.approx(1, abs=0.01)
+    assert gallery.search(sideways, k=1)[0].score < 0.9
+    facts = gallery.search(upright, k=1)[0].metadata
+    assert (facts["taken"], facts["taken_from"]) == ("2023-05-14T10:15:30", "EXIF")
+    assert (facts["camera_model"], facts["orientation"]) == ("X100", 6)
+    assert (facts["width"], facts["height"]) == (64, 48)
+    assert (facts["latitude"], facts["longitude"]) == (pytest.approx(52.52), pytest.approx(13.41))
 
 
 def test_running_again_does_nothing(gallery: Gallery, photos: Path) -> None:
