@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -24,7 +25,12 @@ HEAVY = (
 def loaded(code: str) -> set[str]:
     """The modules that a fresh process has after running some code."""
     script = f"import sys\n{code}\nprint(' '.join(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    bare = {
+        name: value for name, value in os.environ.items() if not name.startswith("COV")
+    }  # it loads much itself
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=bare
+    )
     return set(done.stdout.split())
 
 
