@@ -149,7 +149,7 @@ def test_pictures_that_were_not_searched_are_told(
     other.index(photos / "trip")
     results = other.search("red")
     assert results.total == 1
-    assert results.warnings[0].startswith("3 pictures of the gallery have no vector of other yet")
+    assert "no vector of other yet, and were not searched: 3." in results.warnings[0]
     assert filled.search("red").warnings == ()
 
 

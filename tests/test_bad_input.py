@@ -239,6 +239,46 @@ def _as_nobody(photos: Path, where: Path) -> str:
         return told.read()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_a_locked_folder_above_a_root_is_told(tmp_path: Path, where: Path) -> None:
+    photos = tmp_path / "above" / "photos"
+    write_photo(photos / "a.png")
+    picfind("index", photos, "-g", where)
+    (tmp_path / "above").chmod(0)
+    try:
+        told = _as_nobody_run(tmp_path, where, photos)
+    finally:
+        (tmp_path / "above").chmod(0o700)
+    assert "Traceback" not in told
+    assert "(not there now)" in told
+    assert "There is nothing at" in told
+    assert "There is no picture" in told
+
+
+def _as_nobody_run(tmp_path: Path, where: Path, photos: Path) -> str:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            for path in (where, *where.rglob("*")):
+                os.chown(path, 65534, 65534)
+            for path in tmp_path, tmp_path.parent, tmp_path.parent.parent:
+                path.chmod(0o755)
+            os.seteuid(65534)
+        calls: tuple[list[str | Path], ...] = (
+            ["status", "-g", where],
+            ["index", photos, "-g", where],
+            ["search", photos / "a.png", "-g", where],
+        )
+        told = "".join(str(picfind(*call).output) + str(picfind(*call).exception or "") for call in calls)
+        os.write(write, told.encode())
+        os._exit(0)
+    os.close(write)
+    os.waitpid(child, 0)
+    with os.fdopen(read) as pipe:
+        return pipe.read()
+
+
 def test_the_process_itself_prints_one_line(tmp_path: Path) -> None:
     process = spawn("red", "-g", tmp_path / "none", stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     out, told = process.communicate()

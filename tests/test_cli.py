@@ -174,6 +174,30 @@ def test_a_picture_that_is_gone_is_shown_as_such(tmp_path: Path) -> None:
     assert "not there now" in (tmp_path / "a.html").read_text()
 
 
+def test_one_missing_source_does_not_stop_the_others(tmp_path: Path) -> None:
+    write_photo(tmp_path / "photos" / "a.png")
+    result = picfind("index", tmp_path / "none", tmp_path / "photos", "-g", tmp_path / "g")
+    assert result.exit_code == 2
+    assert "none cannot be found" in result.stderr
+    assert "1 encoded" in result.stderr
+
+
+def test_a_missing_source_makes_no_gallery(tmp_path: Path) -> None:
+    result = picfind("index", tmp_path / "none", "-g", tmp_path / "g")
+    assert (result.exit_code, "There is nothing at" in result.stderr) == (2, True)
+    assert not (tmp_path / "g").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_an_answer_that_cannot_be_written_is_a_failure(gallery: Path) -> None:
+    for form in ("--json", "-0", "--paths"):
+        with Path("/dev/full").open("wb") as full:
+            process = spawn("a cat", form, "-g", gallery, stdout=full, stderr=subprocess.PIPE)
+            _, told = process.communicate()
+        assert process.returncode == 2, told
+        assert b"Traceback" not in told
+
+
 def test_nothing_found_exits_with_1(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     picfind("index", tmp_path / "empty", "-g", tmp_path / "g")
@@ -207,7 +231,7 @@ def test_exclude_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write_photo(tmp_path / "photos" / "raw" / "b.png")
     monkeypatch.setenv("PICFIND_GALLERY", str(tmp_path / "g"))
     assert "1 encoded" in picfind("index", tmp_path / "photos", "--exclude", "raw/").stderr
-    assert "pictures  1 under 1 names" in picfind("status").stdout
+    assert "pictures  1 under 1 name\n" in picfind("status").stdout
 
 
 def test_status_counts_and_lists_refusals(gallery: Path, tmp_path: Path) -> None:
@@ -294,6 +318,8 @@ def test_a_command_without_its_arguments_suggests_the_search() -> None:
     assert result.exit_code == 2
     assert "Missing argument" in result.stderr
     assert "picfind search index" in result.stderr
+    assert "picfind search status of my cats" in picfind("status", "of", "my", "cats").stderr
+    assert "picfind search" not in picfind("index", ".", "--workers", "many").stderr
 
 
 @pytest.mark.parametrize("flag", ["--version", "-v"])

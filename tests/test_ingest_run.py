@@ -218,6 +218,21 @@ def test_a_gap_that_opens_during_a_run_protects_what_is_below_it(store: Store) -
     assert store.catalog.one("SELECT count(*) FROM names WHERE key = 'sub/old.png'") == (1,)
 
 
+def test_pictures_that_cannot_be_read_now_still_count_as_known(store: Store) -> None:
+    entries = [item(f"{number}.png", photo_bytes(seed=number)) for number in range(10)]
+    index(store, *entries)
+    locked = [item(f"{number}.png", OSError(5, "Input/output error"), mark="2") for number in range(8)]
+    index(store, *locked, *entries[8:])
+    report = index(store, *locked[:6])
+    assert report.forgotten == 4, "four of ten is no majority"
+
+
+def test_a_source_whose_only_file_was_no_picture_may_be_empty(store: Store) -> None:
+    index(store, item("a.png", b"garbage"))
+    assert counts(index(store)) == {}
+    assert names.refusals(store.catalog) == []
+
+
 def test_a_passing_refusal_goes_with_its_file(store: Store) -> None:
     index(store, item("a.png", OSError(5, "Input/output error")), item("b.png", photo_bytes()))
     index(store, item("b.png", photo_bytes()))
@@ -383,7 +398,7 @@ def test_ceasing_to_iterate_keeps_what_was_encoded(store: Store, monkeypatch: py
     running = run(Source(entries), store, toy_encoder(), workers=2)
     next(running)
     seen = next(running)
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     kept = store.catalog.one("SELECT count(*) FROM names")[0]
     assert seen.done == 10 <= kept < 100
     assert health.check(store) == []

@@ -94,7 +94,7 @@ class Folder(RuleBasedStateMachine):
         with self.gallery(encoder) as gallery:
             running = gallery.indexing(self.photos, forget=True)
             list(itertools.islice(running, reports))
-            running.close()  # type: ignore[attr-defined]
+            running.close()
 
     @rule()
     def compact(self) -> None:

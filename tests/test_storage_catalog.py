@@ -15,6 +15,7 @@ from picfind.errors import (
     ReadOnlyGalleryError,
 )
 from picfind.storage import catalog as catalog_module
+from picfind.storage import connection as connection_module
 from picfind.storage import schema
 from picfind.storage.catalog import Catalog
 
@@ -132,6 +133,41 @@ def test_a_reader_sees_one_generation_while_another_writes(path: Path) -> None:
     writer.close()
 
 
+def test_nothing_is_changed_from_within_a_reading(path: Path) -> None:
+    catalog = Catalog(path, writable=True)
+    with catalog.reading(), pytest.raises(GalleryError, match="from within a reading"), catalog.transaction():
+        pass
+    _add_root(catalog, "/a")
+    catalog.close()
+
+
+def test_an_interrupted_reading_is_over(path: Path) -> None:
+    catalog = Catalog(path, writable=True)
+    with pytest.raises(KeyboardInterrupt), catalog.reading():
+        raise KeyboardInterrupt
+    _add_root(catalog, "/a")
+    assert _locations(catalog) == ["/a"]
+    catalog.close()
+
+
+def test_a_transaction_that_changes_nothing_leaves_the_generation(path: Path) -> None:
+    catalog = Catalog(path, writable=True)
+    with catalog.transaction() as change:
+        change.run("DELETE FROM roots")
+    assert catalog.generation == 0
+    catalog.close()
+
+
+def test_closing_does_not_wait_for_another_writer(path: Path) -> None:
+    writer, reader = Catalog(path, writable=True), Catalog(path, writable=True)
+    _add_root(writer, "/a")
+    with writer.transaction() as change:
+        change.run("DELETE FROM roots")
+        reader.close()  # a busy timeout of half a minute would show as a test that hangs
+    assert _locations(writer) == []
+    writer.close()
+
+
 def test_threads_take_turns(path: Path) -> None:
     catalog = Catalog(path, writable=True)
     threads = [threading.Thread(target=_add_root, args=(catalog, f"/{number}")) for number in range(16)]
@@ -183,7 +219,7 @@ def test_a_reader_without_permission_sees_the_log_of_an_open_writer(path: Path) 
 
 
 def test_a_catalog_that_is_locked_for_long_is_explained(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_module, "_BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(connection_module, "_BUSY_SECONDS", 0.1)
     first, second = Catalog(path, writable=True), Catalog(path, writable=True)
     with first.transaction(), pytest.raises(GalleryBusyError, match="Another process holds it"):
         _add_root(second, "/b")
@@ -192,7 +228,7 @@ def test_a_catalog_that_is_locked_for_long_is_explained(path: Path, monkeypatch:
 
 
 def test_a_network_drive_gets_no_shared_memory(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog_module, "on_network", lambda _: True)
+    monkeypatch.setattr(connection_module, "on_network", lambda _: True)
     catalog = Catalog(path, writable=True)
     assert catalog.one("PRAGMA journal_mode") == ("delete",)
     _add_root(catalog, "/a")
@@ -201,4 +237,4 @@ def test_a_network_drive_gets_no_shared_memory(path: Path, monkeypatch: pytest.M
 
 
 def test_a_local_folder_is_no_network_drive(tmp_path: Path) -> None:
-    assert not catalog_module.on_network(tmp_path)
+    assert not connection_module.on_network(tmp_path)

@@ -431,7 +431,7 @@ def test_five_thousand_commits_open_with_few_files(tmp_path: Path) -> None:
         "import pathlib, resource, sys\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))\n"
         "from picfind.storage import catalog\n"
-        "catalog._set_pragmas, real = lambda c, p: (real(c, p), c.execute('PRAGMA synchronous = OFF')), catalog._set_pragmas\n"
+        "catalog.set_pragmas, real = lambda c, p: (real(c, p), c.execute('PRAGMA synchronous = OFF')), catalog.set_pragmas\n"
         "from picfind.storage import durable\n"
         "durable._flush = durable._flush_folder = lambda _: None  # the machine does not crash in this test\n"
         "from picfind.storage.store import Store\n"

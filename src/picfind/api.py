@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -101,7 +101,9 @@ class Gallery:
             pass
         return report
 
-    def indexing(self, source: str | os.PathLike[str], *, forget: bool = False) -> Iterator[Report]:
+    def indexing(
+        self, source: str | os.PathLike[str], *, forget: bool = False
+    ) -> Generator[Report, None, None]:
         """Like `index`, but yields a report after each commit. Ceasing to iterate cancels; nothing committed is lost."""
         dataset = self._dataset(source)
         yield from run(
@@ -153,7 +155,7 @@ class Gallery:
                 change.run("DELETE FROM roots WHERE id = ?", (root.id,))
         if purge:
             upkeep.purge(self.store)
-        return len(gone)
+        return sum(1 for key in gone if known[key].named)
 
     def purge(self) -> int:
         """Remove the vectors and facts of everything that no longer has a name; gives how many pictures that were."""

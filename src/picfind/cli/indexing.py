@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,7 @@ import picfind
 from picfind import keys
 from picfind.api import Gallery
 from picfind.cli.options import GalleryFlag, ModelFlag, say, settings_of
+from picfind.errors import MissingSourceError, SourceError
 from picfind.ingest.run import Report
 
 _SHOWN_REFUSALS = 10
@@ -36,7 +38,7 @@ def index(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Threads that decode and encode; as many as cores by default."),
+        typer.Option(min=0, metavar="N", help="Threads that decode and encode; 0: as many as cores."),
     ] = None,
     forget: Annotated[
         bool, typer.Option("--forget", help="Agree to forgetting more than half of a source's pictures.")
@@ -47,16 +49,31 @@ def index(
     settings = settings_of(
         gallery=gallery, model=model, exclude=tuple(exclude) if exclude else None, workers=workers
     )
+    if not any(os.path.exists(keys.absolute(source)) for source in sources):  # noqa: PTH110 - it never raises
+        raise MissingSourceError(_missing(sources))
+    failed = False
     with picfind.open(settings=settings) as opened:
         for source in sources:
-            index_source(opened, source, forget=forget, quiet=quiet)
+            try:
+                index_source(opened, source, forget=forget, quiet=quiet)
+            except SourceError as error:  # one drive that is not plugged in must not keep the others waiting
+                say(f"picfind: {error}")
+                failed = True
+    raise typer.Exit(2 if failed else 0)
+
+
+def _missing(sources: list[Path]) -> str:
+    shown = ", ".join(keys.shown(keys.escape(str(keys.absolute(source)))) for source in sources)
+    return (
+        f"There is nothing at {shown}. Plug in its drive; if it has moved, run `picfind roots move OLD NEW`."
+    )
 
 
 def index_source(gallery: Gallery, source: Path, *, forget: bool = False, quiet: bool = False) -> Report:
     """Index one source with a bar on stderr and a summary after it. Gives the last report."""
     refused = []
     last = Report()
-    with closing(gallery.indexing(source, forget=forget)) as reports:  # type: ignore[type-var]
+    with closing(gallery.indexing(source, forget=forget)) as reports:
         shown = reports if quiet or not sys.stderr.isatty() else _with_bar(reports, source.name)
         for last in shown:
             refused += [f"{keys.shown(refusal.key)}: {refusal.reason}" for refusal in last.refusals]

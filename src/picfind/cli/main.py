@@ -38,12 +38,18 @@ class SearchByDefault(TyperGroup):
         except PicfindError as error:
             say(f"picfind: {error}")
             raise typer.Exit(FAILED) from error
+        except BrokenPipeError:
+            raise  # whoever reads has seen enough: typer ends quietly
+        except OSError as error:
+            say(f"picfind: the answer cannot be written: {error.strerror or error}.")
+            raise typer.Exit(FAILED) from error
         except KeyboardInterrupt as stop:
             say("picfind: stopped. What was committed is kept; run again to go on.")
             raise typer.Exit(INTERRUPTED) from stop
-        except _WrongUse:
+        except _WrongUse as error:
             words = ctx.meta["words"]
-            if words[0] != "search":
+            odd_arguments = type(error).__name__ == "MissingParameter" or "extra argument" in str(error)
+            if words[0] != "search" and odd_arguments:
                 say(f"picfind: to search for the word {words[0]!r}: picfind search {' '.join(words)}")
             raise
 

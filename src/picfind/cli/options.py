@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +28,8 @@ def settings_of(**flags: Any) -> Settings:
 
 def say(text: str) -> None:
     """Tell the person something that is no answer: on stderr."""
-    typer.echo(text, err=True)
+    with suppress(OSError):  # a full disk behind 2> must not end what is under way
+        typer.echo(text, err=True)
 
 
 def counted(number: int, noun: str) -> str:

@@ -45,6 +45,7 @@ def search(
     ] = None,
 ) -> None:
     """Search by words, by pictures, or by both. Exits with 0 when something was found, 1 when nothing was."""
+    form = _form(as_json, as_jsonl, paths, print0)
     terms = parse(query, allow=TERMINAL, stdin=lambda: sys.stdin.buffer.read())
     with picfind.open(
         settings=settings_of(gallery=gallery, model=model, index=index), create=False
@@ -52,7 +53,7 @@ def search(
         results = opened.answer(Query(terms, k=k))
     for warning in results.warnings:
         say(f"picfind: {warning}")
-    _show(results, _form(as_json, as_jsonl, paths, print0), " ".join(query))
+    _show(results, form, " ".join(query))
     if html is not None:
         _write_page(html, results, " ".join(query))
     if plot is not None:

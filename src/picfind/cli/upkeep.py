@@ -36,7 +36,7 @@ def status(
         typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
         return
     typer.echo(f"gallery   {told['gallery']}{'' if told['writable'] else ' (read-only)'}")
-    typer.echo(f"pictures  {told['pictures']:,} under {told['names']:,} names")
+    typer.echo(f"pictures  {told['pictures']:,} under {counted(told['names'], 'name')}")
     for root in told["roots"]:
         lost = "" if root["present"] else "  (not there now)"
         typer.echo(f"root      {keys.shown(root['location'])}  {root['names']:,}{lost}")

@@ -7,7 +7,7 @@ by then is committed. Names are forgotten once, at the end, after a complete lis
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -104,7 +104,7 @@ def run(
     workers: int = 1,
     limits: Limits | None = None,
     forget: bool = False,
-) -> Iterator[Report]:
+) -> Generator[Report, None, None]:
     """Bring a gallery up to date with a source. Yields a report first, after each commit, and a finished one last.
 
     `forget` agrees to a run that would lose more than half of the source's pictures. Raises MissingSourceError,
@@ -122,7 +122,7 @@ def run(
             store.catalog, root_id, spaces=[encoder.space], scope=dataset.scope, limits=str(limits)
         )
         found = survey(dataset.items(), states, wanted)
-        _refuse_empty(dataset, found, forget=forget)
+        _refuse_empty(dataset, found, states, forget=forget)
         progress = _Progress(Report(due=found.due, unchanged=found.unchanged, gaps=found.gaps))
         yield progress.tell()
         gone = set(found.gone)
@@ -152,10 +152,11 @@ def _root(store: Store, writer: Writer, dataset: Dataset) -> int:
     return root_id
 
 
-def _refuse_empty(dataset: Dataset, found: Survey, *, forget: bool) -> None:
-    if found.gone and not found.listed and not forget:
+def _refuse_empty(dataset: Dataset, found: Survey, states: Mapping[str, State], *, forget: bool) -> None:
+    lost = sum(1 for key in found.gone if states[key].named)
+    if lost and not found.listed and not forget:
         raise WouldForgetError(
-            f"{keys.shown(dataset.location)} is empty now, but the gallery knows {len(found.gone)} pictures of it. "
+            f"{keys.shown(dataset.location)} is empty now, but the gallery knows pictures of it ({lost}). "
             "Is a drive not plugged in? If they are really gone, run again with --forget; if they lie elsewhere now, "
             "run `picfind roots move OLD NEW`."
         )
@@ -251,7 +252,7 @@ def _forget(
     if not gone:
         return 0
     lost = names.last_names(store.catalog, root_id, gone)
-    known = sum(1 for state in states.values() if not state.refused)
+    known = sum(1 for state in states.values() if state.named)
     if lost > known * _FORGET_SHARE and not agreed:
         raise WouldForgetError(
             f"{lost} of the {known} pictures that the gallery knows of this source are gone, or are excluded now. If "
@@ -260,4 +261,4 @@ def _forget(
         )
     with writer.transaction() as change:
         names.forget(change, root_id, gone)
-    return sum(1 for key in gone if not states[key].refused)
+    return sum(1 for key in gone if states[key].named)

@@ -17,6 +17,7 @@ from picfind.storage import durable, parts
 from picfind.storage.store import INDEXES, Store
 from picfind.types import Ids, Space
 
+_DIGITS = "[0-9]" * 12
 _STALE_SHARE = 0.1
 _STALE_ROWS = 10_000
 
@@ -31,7 +32,7 @@ def is_stale(covered: Ids, held: Ids) -> bool:
 def load(store: Store, space: Space, kind: str, module: ModuleType) -> tuple[VectorIndex | None, Ids]:
     """The newest saved index and the parts that it covers; None where there is none that can be trusted."""
     known = parts.part_marks(store.catalog, space)
-    found = sorted((store.folder / INDEXES).glob(f"{_stem(space, kind)}-*.index"), reverse=True)
+    found = sorted((store.folder / INDEXES).glob(f"{_stem(space, kind)}-{_DIGITS}.index"), reverse=True)
     for path in found:
         try:
             covered, marks = np.load(path.with_suffix(".parts.npy"), allow_pickle=False)
@@ -64,7 +65,7 @@ def save(store: Store, space: Space, kind: str, generation: int, index: VectorIn
 
 
 def _remove_older(store: Store, kind: str, newest: str) -> None:
-    for path in (store.folder / INDEXES).glob(f"{kind}-*"):
+    for path in (store.folder / INDEXES).glob(f"{kind}-{_DIGITS}.*"):
         if path.suffix != durable.TEMPORARY and not path.name.startswith(newest):
             durable.remove(path)
 

@@ -112,8 +112,8 @@ def _warnings(snapshot: Snapshot, model: str) -> Iterator[str]:
         yield NO_PICTURES
     elif snapshot.missing:
         yield (
-            f"{snapshot.missing:,} pictures of the gallery have no vector of {model} yet and were not searched: run "
-            "`picfind index` on their folders."
+            f"Pictures of the gallery that have no vector of {model} yet, and were not searched: "
+            f"{snapshot.missing:,}. Run `picfind index` on their folders."
         )
 
 

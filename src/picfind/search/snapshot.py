@@ -21,6 +21,7 @@ from picfind.storage.store import Store
 from picfind.types import Floats, Ids, Neighbors, Space
 
 EXACT = "flat"
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +42,20 @@ class Snapshot:
         Raises UnknownSpaceError, DamagedGalleryError, and UsageError for an unknown kind of index.
         """
         self.space = space
-        self.generation, self._segments = store.vectors(space)
-        self._parts, self._contents = parts.live_parts(store.catalog, space)
+        for _ in range(_TRIES):
+            self.generation, self._segments = store.vectors(space)
+            with store.catalog.reading():
+                self._parts, self._contents = parts.live_parts(store.catalog, space)
+                pictures = names.count_contents(store.catalog)
+                if store.catalog.generation == self.generation:
+                    break  # else somebody has committed between the two: what was read belongs together only roughly
         self._rows = _Rows(self._segments)
         held = np.concatenate([segment.parts for segment in self._segments] or [np.empty(0, np.int64)])
         held = held[held != parts.DEAD]
         self._searchable = np.intersect1d(self._parts, held)
         self._all_live = len(self._searchable) == len(held)
         self._pictures = len(np.unique(self._contents[np.isin(self._parts, self._searchable)]))
-        self.missing = names.count_contents(store.catalog) - self._pictures
+        self.missing = pictures - self._pictures
         """How many pictures of the gallery have no vector in this space."""
         self._indexes = self._open(store, index, held)
 

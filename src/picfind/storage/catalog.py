@@ -7,29 +7,18 @@ half-way for another writer), raises the generation by one and commits, or rolls
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from picfind.errors import (
-    DamagedGalleryError,
-    GalleryBusyError,
-    GalleryError,
-    GalleryWriteError,
-    NewerGalleryError,
-    ReadOnlyGalleryError,
-)
+from picfind.errors import DamagedGalleryError, GalleryError, NewerGalleryError, ReadOnlyGalleryError
+from picfind.storage.connection import address, begun, connect, explained, reading_mode, set_pragmas
 from picfind.storage.schema import MIGRATIONS, VERSION
 
 FILE = "catalog.sqlite"
-_BUSY_SECONDS = 30.0
-_NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "fuse.rclone", "afs", "ceph", "davfs")
 
 Row = tuple[Any, ...]
 
@@ -48,13 +37,14 @@ class Catalog:
         """
         self.path = path
         self.writable = writable
+        self._closed = False
         self._reading = threading.RLock()
         self._writing = threading.RLock()
         with ExitStack() as stack, explained(path):
-            self._writer = _connect(path, writable=writable)
+            self._writer = connect(path, writable=writable)
             stack.callback(self._writer.close)
             self._prepare()
-            self._reader = _connect(path, writable=writable)
+            self._reader = connect(path, writable=writable)
             stack.pop_all()
 
     def _prepare(self) -> None:
@@ -65,7 +55,7 @@ class Catalog:
                 "Upgrade it: pip install --upgrade picfind."
             )
         if self.writable:
-            _set_pragmas(self._writer, self.path)
+            set_pragmas(self._writer, self.path)
         if version < VERSION:
             self._migrate()
 
@@ -75,7 +65,7 @@ class Catalog:
                 f"The gallery {self.path.parent} has an older format, and its folder cannot be written to bring it "
                 "up to date. Open it once from where it can be written."
             )
-        with _begun(self._writer, "IMMEDIATE"):
+        with begun(self._writer, "IMMEDIATE"):
             # read again: another process may have migrated while this one waited for its turn
             for number in range(int(self._writer.execute("PRAGMA user_version").fetchone()[0]), VERSION):
                 for statement in _statements(MIGRATIONS[number]):
@@ -86,10 +76,13 @@ class Catalog:
     def close(self) -> None:
         """Fold the write-ahead log into the file, so that a reader of a read-only folder sees all, and close."""
         with self._writing, self._reading:
+            self._closed = True
             self._reader.close()
-            if self.writable:
-                # a full disk: the log stays beside the file, and counts; closing twice does nothing
-                with suppress(sqlite3.OperationalError, sqlite3.ProgrammingError):
+            # the log stays beside the file, and counts, where the disk is full or another process is writing, which
+            # is not waited for; closing twice does nothing
+            with suppress(sqlite3.OperationalError, sqlite3.ProgrammingError):
+                if self.writable:
+                    self._writer.execute("PRAGMA busy_timeout = 0")
                     self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._writer.close()
 
@@ -119,18 +112,15 @@ class Catalog:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Several queries that see one and the same generation."""
-        with self._reading:
-            with explained(self.path):
-                nested = self._reader.in_transaction
+        with self._reading, explained(self.path):
+            nested = self._reader.in_transaction
+            try:
                 if not nested:
                     self._reader.execute("BEGIN")
-            if nested:
-                yield
-                return
-            try:
                 yield
             finally:
-                self._reader.execute("COMMIT")
+                if not nested and self._reader.in_transaction:
+                    self._reader.execute("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
@@ -142,10 +132,23 @@ class Catalog:
             raise ReadOnlyGalleryError(
                 f"The gallery {self.path.parent} cannot be written: its folder is read-only."
             )
-        with self._writing, explained(self.path), _begun(self._writer, "IMMEDIATE"):
-            yield Transaction(self._writer)
-            self._writer.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
+        if self._reading_here():
+            raise GalleryError("The gallery cannot be changed from within a reading of it. Leave that first.")
+        with self._writing, explained(self.path), begun(self._writer, "IMMEDIATE"):
+            change = Transaction(self._writer)
+            yield change
+            if change.changed:
+                self._writer.execute("UPDATE meta SET value = value + 1 WHERE key = 'generation'")
             self._commit()
+
+    def _reading_here(self) -> bool:
+        """Whether this thread is inside `reading`: what it sees is older than what it would change."""
+        if not self._reading.acquire(blocking=False):
+            return False  # another thread is
+        try:
+            return not self._closed and self._reader.in_transaction
+        finally:
+            self._reading.release()
 
     def _commit(self) -> None:
         self._writer.execute("COMMIT")
@@ -155,7 +158,8 @@ class Catalog:
         """Another gallery's catalog, readable in a transaction's statements as `other`."""
         with self._writing, explained(self.path):
             self._writer.execute(
-                "ATTACH DATABASE ? AS other", (_address(other.path, _mode(other.path, other.writable)),)
+                "ATTACH DATABASE ? AS other",
+                (address(other.path, reading_mode(other.path, writable=other.writable)),),
             )
             try:
                 yield
@@ -173,6 +177,12 @@ class Transaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._before = connection.total_changes
+
+    @property
+    def changed(self) -> bool:
+        """Whether any row has been changed."""
+        return self._connection.total_changes > self._before
 
     def run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """One statement."""
@@ -188,55 +198,6 @@ class Transaction:
         return row
 
 
-def _connect(path: Path, *, writable: bool) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        _address(path, "mode=rwc" if writable else _mode(path, writable)),
-        uri=True,
-        timeout=_BUSY_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
-    connection.execute("PRAGMA foreign_keys = ON")
-    return connection
-
-
-def _mode(path: Path, writable: bool) -> str:
-    """How to open a catalog for reading.
-
-    A read-only folder cannot hold the files that WAL wants beside the catalog, so it is opened as immutable; but not
-    where a writer of somebody else's has its log there, which that would pass over.
-    """
-    log = path.with_name(f"{path.name}-wal")
-    if writable or (log.exists() and log.stat().st_size):
-        return "mode=ro"
-    return "mode=ro&immutable=1"
-
-
-@contextmanager
-def _begun(connection: sqlite3.Connection, kind: str) -> Iterator[None]:
-    """A transaction that the block commits; rolled back when it does not come to that."""
-    connection.execute(f"BEGIN {kind}")
-    try:
-        yield
-    except BaseException:
-        if connection.in_transaction:  # a full disk makes SQLite roll back by itself
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _address(path: Path, options: str) -> str:
-    # not Path.as_uri: that refuses names that are not UTF-8
-    return f"file:{quote(os.fsencode(path.absolute().as_posix()))}?{options}"
-
-
-def _set_pragmas(connection: sqlite3.Connection, path: Path) -> None:
-    mode = "DELETE" if on_network(path) else "WAL"  # WAL needs shared memory, which a network drive has not
-    if connection.execute("PRAGMA journal_mode").fetchone()[0].upper() != mode:
-        connection.execute(f"PRAGMA journal_mode = {mode}")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA fullfsync = ON")
-
-
 def _statements(script: str) -> Iterator[str]:
     # not executescript: that commits the transaction it is in; a statement ends where a line does
     statement = ""
@@ -245,64 +206,3 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite says of a catalog into an error that says what to do."""
-    try:
-        yield
-    except sqlite3.ProgrammingError as error:
-        raise GalleryError(f"The gallery {path.parent} has been closed. Open it again.") from error
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        kind, advice = _MEANINGS.get(code, (GalleryError, "Run `picfind doctor`."))
-        raise kind(f"{path}: {error}. {advice}") from error
-
-
-_MEANINGS: dict[int, tuple[type[GalleryError], str]] = {
-    sqlite3.SQLITE_BUSY: (
-        GalleryBusyError,
-        "Another process holds it. Wait until it has finished, then run again.",
-    ),
-    sqlite3.SQLITE_LOCKED: (
-        GalleryBusyError,
-        "Another process holds it. Wait until it has finished, then run again.",
-    ),
-    sqlite3.SQLITE_FULL: (
-        GalleryWriteError,
-        "Make room on the disk and run again; nothing committed is lost.",
-    ),
-    sqlite3.SQLITE_IOERR: (
-        GalleryWriteError,
-        "Is the disk full? Make room and run again; nothing committed is lost.",
-    ),
-    sqlite3.SQLITE_READONLY: (ReadOnlyGalleryError, "Searching works; to change it, make it writable."),
-    sqlite3.SQLITE_CANTOPEN: (
-        ReadOnlyGalleryError,
-        "Check that its folder can be read, and written where it must.",
-    ),
-    sqlite3.SQLITE_CORRUPT: (DamagedGalleryError, "It is damaged: restore it from a backup, or index anew."),
-    sqlite3.SQLITE_NOTADB: (
-        DamagedGalleryError,
-        "It is no catalog of picfind or is damaged: restore it from a backup, or index anew.",
-    ),
-}
-
-
-def on_network(path: Path) -> bool:
-    """Whether a path is known to lie on a network file system."""
-    if sys.platform == "win32":
-        return str(path.absolute()).startswith("\\\\")
-    try:
-        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return False
-    place = str(path.absolute())
-    kind, longest = "", 0
-    for line in mounts.splitlines():
-        point, file_system = line.split(" ")[1:3]
-        point = point.replace("\\040", " ").rstrip("/")
-        if (place == point or place.startswith(point + "/")) and len(point) >= longest:
-            kind, longest = file_system, len(point)
-    return kind.startswith(_NETWORK_FILE_SYSTEMS)

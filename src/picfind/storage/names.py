@@ -57,12 +57,17 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known of a key: how it looked, what its words were, and which tasks are done on its content."""
+    """What is known of a key: how it looked, what its words were, and which tasks are done on its content.
+
+    `refused`: it could not be used when it was tried last. `named`: it has a name, which a picture that merely could
+    not be read the last time keeps.
+    """
 
     fingerprint: Fingerprint
     words_hash: str
     done: frozenset[str]
     refused: bool = False
+    named: bool = True
 
 
 def vector_task(space: Space) -> str:
@@ -188,7 +193,7 @@ def states(
     refused = catalog.all(f"SELECT key, fingerprint, lasting, limits FROM refusals WHERE {where}", values)
     for key, seen, lasting, under in refused:
         final = lasting and under in (None, limits)
-        known[key] = State(seen if final else _NEVER, "", nothing, refused=True)
+        known[key] = State(seen if final else _NEVER, "", nothing, refused=True, named=key in known)
     return known
 
 

@@ -116,7 +116,10 @@ def move_root(catalog: Catalog, old: str, new: str) -> None:
         if other.id == root.id:
             continue
         if prefix_of(other, root.kind, new) is not None:
-            raise UsageError(f"{keys.shown(new)} already belongs to the root {keys.shown(other.location)}.")
+            raise UsageError(
+                f"{keys.shown(new)} already belongs to the root {keys.shown(other.location)}, which knows the pictures "
+                f"there. Forget the old place: picfind forget {keys.shown(old)}."
+            )
         if prefix_of(moved, other.kind, other.location) is not None:
             raise UsageError(
                 f"{keys.shown(new)} holds the root {keys.shown(other.location)}. Forget that one first, or index "

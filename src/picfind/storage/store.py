@@ -41,7 +41,7 @@ class Store:
         folder that holds other things, and what `Catalog` raises.
         """
         folder = folder.expanduser().absolute()
-        if not (folder / FILE).exists():
+        if not os.path.exists(folder / FILE):  # noqa: PTH110 - Path.exists raises where a folder above is locked
             if not create:
                 raise NoGalleryError(
                     f"There is no gallery at {folder}. Make one with `picfind index FOLDER`, or name another with "
@@ -103,11 +103,15 @@ class Store:
 
 
 def _make(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file. Name a folder for the gallery.")
-    strangers = (
-        sorted(entry.name for entry in folder.iterdir() if entry.name not in _OWN) if folder.exists() else []
-    )
+    try:
+        there = folder.exists()
+        strangers = (
+            sorted(entry.name for entry in folder.iterdir() if entry.name not in _OWN) if there else []
+        )
+    except NotADirectoryError as error:
+        raise UsageError(f"{folder} is a file. Name a folder for the gallery.") from error
+    except OSError as error:
+        raise ReadOnlyGalleryError(f"The gallery {folder} cannot be opened: {error.strerror}.") from error
     if strangers:
         raise UsageError(
             f"{folder} holds other things ({strangers[0]}, ...), so no gallery is made there. Name a new or empty "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
@@ -39,7 +40,7 @@ def purge(store: Store) -> int:
             change.run(f"DELETE FROM texts WHERE id IN ({unsaid})")
         _compact(store, writer)
         writer.remove_retired()
-    remove_indexes(store)
+        remove_indexes(store)
     store.catalog.vacuum()
     return removed
 
@@ -51,7 +52,7 @@ def remove_indexes(store: Store) -> None:
 
 def is_present(root: roots.Root) -> bool:
     """Whether a root can be reached now; other kinds than folders are not asked."""
-    return root.kind != roots.FOLDER_KIND or root.path.is_dir()
+    return root.kind != roots.FOLDER_KIND or os.path.isdir(root.path)  # noqa: PTH112 - Path.is_dir raises where a folder above is locked
 
 
 def status(store: Store) -> dict[str, Any]:

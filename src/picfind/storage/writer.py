@@ -83,23 +83,27 @@ class Writer:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Change the catalog; first removes the files that no reader can want any more."""
-        removed = self._remove_retired(before=self._catalog.generation)
         with self._catalog.transaction() as change:
-            change.run_many("DELETE FROM retired WHERE file = ?", [(file,) for file in removed])
+            generation = int(change.one("SELECT value FROM meta WHERE key = 'generation'")[0])
+            self._remove_retired(change, before=generation)
             yield change
 
     def remove_retired(self) -> None:
         """Remove at once what has been retired, where no vector may stay on the disk; readers read again."""
-        removed = self._remove_retired(before=self._catalog.generation + 1)
         with self._catalog.transaction() as change:
-            change.run_many("DELETE FROM retired WHERE file = ?", [(file,) for file in removed])
+            generation = int(change.one("SELECT value FROM meta WHERE key = 'generation'")[0])
+            self._remove_retired(change, before=generation + 1)
 
-    def _remove_retired(self, *, before: int) -> list[str]:
-        rows = self._catalog.all("SELECT file FROM retired WHERE generation < ?", (before,))
-        return [file for (file,) in rows if durable.remove(self._folder / file)]
+    def _remove_retired(self, change: Transaction, *, before: int) -> None:
+        retired = change.run("SELECT file FROM retired WHERE generation < ?", (before,)).fetchall()
+        removed = [row for row in retired if durable.remove(self._folder / row[0])]
+        change.run_many("DELETE FROM retired WHERE file = ?", removed)
 
     def _sweep(self) -> list[str]:
-        known = self._catalog.all("SELECT file FROM segments UNION SELECT file FROM retired")
+        with (
+            self._catalog.transaction() as change
+        ):  # what is committed now, whatever a reader may be looking at
+            known = change.run("SELECT file FROM segments UNION SELECT file FROM retired").fetchall()
         return durable.sweep(self._folder, {file for (file,) in known})
 
     def merge(self, space: Space, segment_ids: Sequence[int]) -> None:
