@@ -29,7 +29,7 @@ from tests.photos import photo, photo_bytes, write_photo
 
 
 def counts(report: Report) -> dict[str, int]:
-    kinds = ("encoded", "reused", "refused", "vanished", "unchanged", "forgotten")
+    kinds = ("encoded", "reused", "refused", "vanished", "unchanged", "barred", "forgotten")
     return {kind: getattr(report, kind) for kind in kinds if getattr(report, kind)}
 
 
@@ -147,14 +147,14 @@ def test_what_cannot_be_used_is_refused_with_its_reason_and_stops_nothing(store:
     reasons = {refusal.key: refusal.reason for _, refusal in names.refusals(store.catalog)}
     assert "empty" in reasons["empty.jpg"]
     assert set(reasons) == {"empty.jpg", "text.jpg", "truncated.jpg"}
-    assert counts(index(store, *entries)) == {"unchanged": 5}
+    assert counts(index(store, *entries)) == {"unchanged": 2, "barred": 3}
 
 
 def test_limits_refuse_before_decoding(store: Store) -> None:
     small = Limits(max_pixels=100)
     assert counts(index(store, item("a.png", photo_bytes()), limits=small)) == {"refused": 1}
     assert "max_pixels" in names.refusals(store.catalog)[0][1].reason
-    assert counts(index(store, item("a.png", photo_bytes()), limits=small)) == {"unchanged": 1}
+    assert counts(index(store, item("a.png", photo_bytes()), limits=small)) == {"barred": 1}
     assert counts(index(store, item("a.png", photo_bytes()))) == {"encoded": 1}, "the limits are others now"
 
 

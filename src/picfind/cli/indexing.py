@@ -109,6 +109,7 @@ def _summarise(source: Path, report: Report, refused: list[str]) -> None:
         "forgotten": report.forgotten,
         "vanished": report.vanished,
         "refused": report.refused,
+        "refused before": report.barred,
     }
     told = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "no pictures"
     rate = f", {report.encoded / report.seconds:.0f} a second" if report.encoded and report.seconds else ""

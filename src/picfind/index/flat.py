@@ -160,7 +160,7 @@ def _score_blocks(blocks: Sequence[_Block], units: Floats, scores: Floats) -> No
     """Fill the columns of `scores` (n_queries, n) that belong to `blocks`.
 
     A few queries over many blocks are spread over threads of our own (one query over 100,000 x 640 halves on two
-    cores: 16 ms, against 21); for many queries BLAS brings its threads, and more would be in its way.
+    cores: 19 to 25 ms, against 21 to 31); for many queries BLAS brings its threads, and more would be in its way.
     """
     threads = cores() if len(units) <= _FEW_QUERIES and len(blocks) >= _MANY_BLOCKS else 1
     if threads == 1:

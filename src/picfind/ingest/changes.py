@@ -23,13 +23,15 @@ class Survey:
 
     due: int
     unchanged: int
+    barred: int
+    """Refused before, and not to be tried again now."""
     gone: frozenset[str]
     gaps: tuple[Gap, ...]
 
     @property
     def listed(self) -> int:
         """How many items the source has."""
-        return self.due + self.unchanged
+        return self.due + self.unchanged + self.barred
 
 
 def change_of(item: Item, state: State | None, wanted: frozenset[str]) -> Change | None:
@@ -57,7 +59,7 @@ def changes(
 
 def survey(items: Iterable[Item | Gap], states: Mapping[str, State], wanted: frozenset[str]) -> Survey:
     """Go through a whole source once and count; what is known, not listed and not below a gap is gone."""
-    due = unchanged = 0
+    due = unchanged = barred = 0
     gaps: list[Gap] = []
     missing = dict.fromkeys(states)
     for item in items:
@@ -65,10 +67,13 @@ def survey(items: Iterable[Item | Gap], states: Mapping[str, State], wanted: fro
             gaps.append(item)
             continue
         missing.pop(item.key, None)
-        if change_of(item, states.get(item.key), wanted) is None:
-            unchanged += 1
-        else:
+        state = states.get(item.key)
+        if change_of(item, state, wanted) is not None:
             due += 1
+        elif state is not None and state.refused:
+            barred += 1
+        else:
+            unchanged += 1
     hidden = tuple(gap.prefix for gap in gaps)
     gone = frozenset(key for key in missing if not (hidden and key.startswith(hidden)))
-    return Survey(due, unchanged, gone, tuple(gaps))
+    return Survey(due, unchanged, barred, gone, tuple(gaps))

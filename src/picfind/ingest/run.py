@@ -47,6 +47,8 @@ class Report:
     refused: int = 0
     vanished: int = 0
     unchanged: int = 0
+    barred: int = 0
+    """Refused by an earlier run, and not tried again: neither the file nor the limits have changed."""
     forgotten: int = 0
     seconds: float = 0.0
     finished: bool = False
@@ -123,7 +125,9 @@ def run(
         )
         found = survey(dataset.items(), states, wanted)
         _refuse_empty(dataset, found, states, forget=forget)
-        progress = _Progress(Report(due=found.due, unchanged=found.unchanged, gaps=found.gaps))
+        progress = _Progress(
+            Report(due=found.due, unchanged=found.unchanged, barred=found.barred, gaps=found.gaps)
+        )
         yield progress.tell()
         gone = set(found.gone)
         if found.due:
