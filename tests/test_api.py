@@ -4,7 +4,6 @@ import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -24,6 +23,7 @@ from picfind.search.query import Kind, Query, Term
 from picfind.search.searcher import Searcher
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder
+from tests.meddling import once_before
 from tests.photos import photo, write_photo
 
 
@@ -162,16 +162,7 @@ def test_a_new_revision_of_a_model_encodes_everything_again(filled: Gallery, pho
 def test_what_is_forgotten_beside_a_search_leaves_no_gap(
     filled: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = searcher_module._hits
-    meddled: list[bool] = []
-
-    def meddle(*arguments: Any) -> Any:
-        if not meddled:
-            meddled.append(True)
-            filled.forget(photos / "red.png", purge=True)
-        return real(*arguments)
-
-    monkeypatch.setattr(searcher_module, "_hits", meddle)
+    once_before(monkeypatch, searcher_module, "_hits", lambda: filled.forget(photos / "red.png", purge=True))
     assert len(filled.search("red", k=1)) == 1
 
 

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +28,7 @@ from picfind.storage.parts import Part
 from picfind.storage.store import Store
 from picfind.storage.writer import Vectored, Writer
 from picfind.types import Fingerprint, Floats, Space, Words
+from tests.meddling import once_before
 
 SPACE = Space("toy", "000000000001", 8)
 OTHER = Space("toy", "000000000002", 4)
@@ -212,18 +212,13 @@ def test_a_reader_that_comes_too_late_for_a_file_reads_again(
     with store.writing() as writer:
         root_id = add_root(writer)
         commit(writer, root_id, range(3))
-        real = vectors_module._open
-        meddled: list[bool] = []
 
-        def meddle(*arguments: Any) -> object:
-            if not meddled:
-                meddled.append(True)
-                writer.merge(SPACE, [segment.id for segment in Store.vectors(store, SPACE)[1]])
-                add_root(writer, "/elsewhere")
-                add_root(writer, "/elsewhere")
-            return real(*arguments)
+        def merge() -> None:
+            writer.merge(SPACE, [segment.id for segment in store.vectors(SPACE)[1]])
+            add_root(writer, "/elsewhere")
+            add_root(writer, "/another")
 
-        monkeypatch.setattr(vectors_module, "_open", meddle)
+        once_before(monkeypatch, vectors_module, "_open", merge)
         assert sum(len(segment.vectors) for segment in store.vectors(SPACE)[1]) == 3
 
 

@@ -13,6 +13,7 @@ from picfind.storage import adoption, health, names, parts, roots, upkeep
 from picfind.storage.names import Content, Name, Refusal
 from picfind.storage.store import Store
 from picfind.types import Fingerprint, Words
+from tests.meddling import once_before
 from tests.test_storage_store import OTHER, SPACE, add_root, commit, digest, vectors_of
 
 
@@ -168,17 +169,11 @@ def test_a_damaged_segment_is_not_adopted(filled: Store, other: Store) -> None:
 def test_adopting_beside_a_writer_sees_one_generation(
     filled: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = adoption._copy
-    meddled: list[bool] = []
+    def grow() -> None:
+        with other.writing() as writer:
+            commit(writer, 1, range(50, 60), seed=5)
 
-    def meddle(*arguments: Any) -> None:
-        if not meddled:
-            meddled.append(True)
-            with other.writing() as writer:
-                commit(writer, 1, range(50, 60), seed=5)
-        real(*arguments)
-
-    monkeypatch.setattr(adoption, "_copy", meddle)
+    once_before(monkeypatch, adoption, "_copy", grow)
     adoption.adopt(filled, other)
     assert health.check(filled) == []
     assert sorted(vectors_of(filled)) == sorted(digest(number) for number in range(10))
@@ -187,18 +182,12 @@ def test_adopting_beside_a_writer_sees_one_generation(
 def test_adopting_from_a_gallery_that_merges_meanwhile(
     filled: Store, other: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = adoption._copy
-    meddled: list[bool] = []
+    def merge() -> None:
+        upkeep.compact(other)
+        with other.writing() as writer:
+            writer.remove_retired()
 
-    def meddle(*arguments: Any) -> None:
-        if not meddled:
-            meddled.append(True)
-            upkeep.compact(other)
-            with other.writing() as writer:
-                writer.remove_retired()
-        real(*arguments)
-
-    monkeypatch.setattr(adoption, "_copy", meddle)
+    once_before(monkeypatch, adoption, "_copy", merge)
     adoption.adopt(filled, other)
     assert health.check(filled) == []
     assert len(vectors_of(filled)) == 10
