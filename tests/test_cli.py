@@ -330,6 +330,13 @@ def test_the_version(flag: str) -> None:
     assert picfind(flag).stdout == f"picfind {__version__}\n"
 
 
+def test_the_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "picfind", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"picfind {__version__}\n"
+
+
 def test_help_names_every_command() -> None:
     text = picfind("--help").stdout
     for command in ("index", "search", "status", "roots", "forget", "doctor", "compact", "models", "demo"):
