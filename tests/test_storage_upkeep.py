@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,28 @@ def test_adopting_takes_words_facts_and_tasks_along(filled: Store, other: Store)
         names.vector_task(SPACE),
     }
     assert filled.catalog.one("SELECT taken FROM contents WHERE sha256 = ?", (digest(8),)) == ("2023-05-14",)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root may become somebody else"
+)
+def test_a_root_below_a_locked_folder_can_be_added(store: Store, tmp_path: Path) -> None:
+    """As when another gallery's root lies where this user may not look."""
+    place = tmp_path / "locked" / "photos"
+    place.mkdir(parents=True)
+    (tmp_path / "locked").chmod(0)
+    with store.writing() as writer, writer.transaction() as change:
+        os.seteuid(65534)
+        try:
+            root_id, _ = roots.add_root(change, "folder", str(place))
+        finally:
+            os.seteuid(0)
+            (tmp_path / "locked").chmod(0o700)
+    (root,) = roots.roots(store.catalog)
+    assert root.id == root_id
+    assert root.volume is not None
+    assert str(place).startswith(root.volume)
+    assert os.path.ismount(root.volume)
 
 
 def test_adopting_keeps_what_is_refused_here(filled: Store, other: Store) -> None:

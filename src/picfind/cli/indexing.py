@@ -14,7 +14,7 @@ import typer
 import picfind
 from picfind import keys
 from picfind.api import Gallery
-from picfind.cli.options import GalleryFlag, ModelFlag, say, settings_of
+from picfind.cli.options import DONE, FAILED, GalleryFlag, ModelFlag, say, settings_of
 from picfind.errors import MissingSourceError, SourceError
 from picfind.ingest.run import Report
 
@@ -49,7 +49,7 @@ def index(
     settings = settings_of(
         gallery=gallery, model=model, exclude=tuple(exclude) if exclude else None, workers=workers
     )
-    if not any(os.path.exists(keys.absolute(source)) for source in sources):  # noqa: PTH110 - it never raises
+    if not any(os.path.exists(keys.absolute(source)) for source in sources):
         raise MissingSourceError(_missing(sources))
     failed = False
     with picfind.open(settings=settings) as opened:
@@ -59,7 +59,7 @@ def index(
             except SourceError as error:  # one drive that is not plugged in must not keep the others waiting
                 say(f"picfind: {error}")
                 failed = True
-    raise typer.Exit(2 if failed else 0)
+    raise typer.Exit(FAILED if failed else DONE)
 
 
 def _missing(sources: list[Path]) -> str:

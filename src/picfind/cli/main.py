@@ -10,10 +10,9 @@ from typer.core import TyperGroup
 
 import picfind
 from picfind.cli import demo, indexing, models, searching, upkeep
-from picfind.cli.options import say
+from picfind.cli.options import FAILED, INTERRUPTED, say
 from picfind.errors import PicfindError
 
-FOUND, NOTHING_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
 # the base class of "missing argument", "unexpected argument" and the like; typer offers no public name for it
 _WrongUse: type[Exception] = typer.BadParameter.__mro__[1]
 
@@ -41,7 +40,9 @@ class SearchByDefault(TyperGroup):
         except BrokenPipeError:
             raise  # whoever reads has seen enough: typer ends quietly
         except OSError as error:
-            say(f"picfind: the answer cannot be written: {error.strerror or error}.")
+            say(
+                f"picfind: {error.filename or 'the answer'} could not be read or written: {error.strerror or error}."
+            )
             raise typer.Exit(FAILED) from error
         except KeyboardInterrupt as stop:
             say("picfind: stopped. What was committed is kept; run again to go on.")
@@ -94,7 +95,6 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(
-                encoding="utf-8", errors="backslashreplace"
-            )  # Windows pipes are not UTF-8 by themselves
+            # Windows pipes are not UTF-8 by themselves
+            reconfigure(encoding="utf-8", errors="backslashreplace")
     app()

@@ -10,6 +10,9 @@ import typer
 
 from picfind.settings import Settings, load_settings
 
+DONE, NOTHING_FOUND, FAILED, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes. DONE is also what a search that found something ends with."""
+
 GalleryFlag = Annotated[
     Path | None,
     typer.Option("--gallery", "-g", metavar="DIR", help="The gallery's folder. Also PICFIND_GALLERY."),

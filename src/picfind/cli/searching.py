@@ -10,7 +10,7 @@ import typer
 
 import picfind
 from picfind.cli import answers
-from picfind.cli.options import GalleryFlag, JsonFlag, ModelFlag, say, settings_of
+from picfind.cli.options import DONE, NOTHING_FOUND, GalleryFlag, JsonFlag, ModelFlag, say, settings_of
 from picfind.search.query import TERMINAL, Query, parse
 from picfind.types import Results
 
@@ -60,7 +60,7 @@ def search(
         from picfind.cli import plots
 
         plots.write(plot, results, " ".join(query))
-    raise typer.Exit(0 if results.hits else 1)
+    raise typer.Exit(DONE if results.hits else NOTHING_FOUND)
 
 
 def _form(as_json: bool, as_jsonl: bool, paths: bool, print0: bool) -> str:

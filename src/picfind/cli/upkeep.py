@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 import picfind
 from picfind import keys
 from picfind.api import Gallery
-from picfind.cli.options import GalleryFlag, JsonFlag, counted, say, settings_of, sized
+from picfind.cli.options import DONE, FAILED, GalleryFlag, JsonFlag, counted, say, settings_of, sized
 from picfind.errors import UsageError
 from picfind.storage import health, roots, upkeep
 
@@ -78,7 +79,7 @@ def move_root(
     gallery: GalleryFlag = None,
 ) -> None:
     """Say that a folder has moved. Nothing is read or encoded again."""
-    if not new.expanduser().is_dir():
+    if not os.path.isdir(keys.absolute(new)):
         raise UsageError(f"There is no folder {new}. Name the place where the pictures lie now.")
     with _open(gallery) as opened, opened.store.writing():
         roots.move_root(opened.store.catalog, roots.location_of(old), roots.location_of(new))
@@ -127,7 +128,7 @@ def doctor(
         )
     if not findings and not missing:
         typer.echo("All is well.")
-    raise typer.Exit(2 if findings else 0)
+    raise typer.Exit(FAILED if findings else DONE)
 
 
 def compact(gallery: GalleryFlag = None) -> None:

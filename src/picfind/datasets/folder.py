@@ -47,7 +47,7 @@ class Folder:
         may lead elsewhere tomorrow, say to a new drive.
         """
         path = keys.absolute(location)
-        self._is_file = os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a folder above is locked
+        self._is_file = os.path.isfile(path)
         self._root = keys.absolute(root) if root else path.parent if self._is_file else path
         self._path = _below(path, self._root)
         self._rules = Rules.of(exclude)

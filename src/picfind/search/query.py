@@ -161,18 +161,14 @@ def _as_path(text: str) -> Path | None:
     """The path that a token means, or None for words: it begins like a path, or it ends like a picture's name."""
     explicit = text.startswith(("./", "../", "/", "~/", ".\\", "..\\", "~\\")) or bool(_DRIVE.match(text))
     if not explicit and not (text.lower().endswith(SUFFIXES) and " " not in text.strip()):
-        return Path(text) if text.lower().endswith(SUFFIXES) and _is_file(Path(text)) else None
+        return Path(text) if text.lower().endswith(SUFFIXES) and os.path.isfile(text) else None
     path = Path(text).expanduser()
-    if not _is_file(path):
+    if not os.path.isfile(path):
         raise UsageError(
             f"There is no picture {keys.shown(text)}. To search for these words, leave off what makes "
             "them look like a path."
         )
     return path
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where a folder above is locked
 
 
 def _read_stdin(term: Term, stdin: Callable[[], bytes] | None) -> Term:

@@ -106,8 +106,7 @@ class Snapshot:
             return [self._filled(_module(EXACT), np.empty(0, np.int64))]
         module = _module(kind)
         covering, covered = saved.load(store, self.space, kind, module)
-        stale = covering is None or saved.is_stale(covered, held)
-        if covering is None or stale:
+        if covering is None or saved.is_stale(covered, held):
             covering, covered = self._filled(module, np.empty(0, np.int64)), held
             saved.save(store, self.space, kind, self.generation, covering, covered)
         if not np.isin(covered, self._searchable).all():

@@ -101,7 +101,7 @@ def part_id(change: Transaction, part: Part) -> int:
 
 
 def retire(change: Transaction, segment_ids: Sequence[int]) -> None:
-    """Drop segments from the catalog; their files are removed a generation later, when no reader can want them."""
+    """Drop segments from the catalog; the second commit after this removes their files, when no reader can want them."""
     for segment_id in segment_ids:
         change.run(
             "INSERT INTO retired (file, generation) SELECT file, "

@@ -50,7 +50,7 @@ def roots(catalog: Catalog) -> list[Root]:
 def find_root(catalog: Catalog, kind: str, location: str) -> Root | None:
     """The root of this kind at this location, or for folders the one that it lies inside."""
     for root in roots(catalog):
-        if root.kind == kind and prefix_of(root, kind, location) is not None:
+        if prefix_of(root, kind, location) is not None:
             return root
     return None
 
@@ -136,5 +136,5 @@ def _volume(kind: str, location: str) -> str | None:
     if kind != FOLDER_KIND:
         return None
     path = Path(keys.unescape(location))
-    mount = next((place for place in (path, *path.parents) if place.is_mount()), None)
+    mount = next((place for place in (path, *path.parents) if os.path.ismount(place)), None)
     return keys.escape(str(mount)) if mount else None

@@ -41,7 +41,7 @@ class Store:
         folder that holds other things, and what `Catalog` raises.
         """
         folder = folder.expanduser().absolute()
-        if not os.path.exists(folder / FILE):  # noqa: PTH110 - Path.exists raises where a folder above is locked
+        if not os.path.exists(folder / FILE):
             if not create:
                 raise NoGalleryError(
                     f"There is no gallery at {folder}. Make one with `picfind index FOLDER`, or name another with "

@@ -52,7 +52,7 @@ def remove_indexes(store: Store) -> None:
 
 def is_present(root: roots.Root) -> bool:
     """Whether a root can be reached now; other kinds than folders are not asked."""
-    return root.kind != roots.FOLDER_KIND or os.path.isdir(root.path)  # noqa: PTH112 - Path.is_dir raises where a folder above is locked
+    return root.kind != roots.FOLDER_KIND or os.path.isdir(root.path)
 
 
 def status(store: Store) -> dict[str, Any]:

@@ -84,25 +84,27 @@ class Writer:
     def transaction(self) -> Iterator[Transaction]:
         """Change the catalog; first removes the files that no reader can want any more."""
         with self._catalog.transaction() as change:
-            generation = int(change.one("SELECT value FROM meta WHERE key = 'generation'")[0])
-            self._remove_retired(change, before=generation)
+            self._remove_retired(change)
             yield change
 
     def remove_retired(self) -> None:
         """Remove at once what has been retired, where no vector may stay on the disk; readers read again."""
         with self._catalog.transaction() as change:
-            generation = int(change.one("SELECT value FROM meta WHERE key = 'generation'")[0])
-            self._remove_retired(change, before=generation + 1)
+            self._remove_retired(change, last=True)
 
-    def _remove_retired(self, change: Transaction, *, before: int) -> None:
-        retired = change.run("SELECT file FROM retired WHERE generation < ?", (before,)).fetchall()
+    def _remove_retired(self, change: Transaction, *, last: bool = False) -> None:
+        """Remove the files that were retired before the present generation; with `last`, also those of this one."""
+        retired = change.run(
+            "SELECT file FROM retired WHERE generation < "
+            "(SELECT CAST(value AS INTEGER) + ? FROM meta WHERE key = 'generation')",
+            (int(last),),
+        ).fetchall()
         removed = [row for row in retired if durable.remove(self._folder / row[0])]
         change.run_many("DELETE FROM retired WHERE file = ?", removed)
 
     def _sweep(self) -> list[str]:
-        with (
-            self._catalog.transaction() as change
-        ):  # what is committed now, whatever a reader may be looking at
+        # in a transaction: what is committed now, whatever a reader may be looking at
+        with self._catalog.transaction() as change:
             known = change.run("SELECT file FROM segments UNION SELECT file FROM retired").fetchall()
         return durable.sweep(self._folder, {file for (file,) in known})
 
