@@ -50,7 +50,7 @@ def test_an_empty_variable_counts_as_not_set(config: Path) -> None:
     ("text", "message"),
     [
         ("model =", "is not valid TOML"),
-        ("colour = 1", "unknown setting 'colour'. Known are: exclude, gallery"),
+        ("colour = 1", "unknown setting 'colour'. Known are: device, exclude, gallery"),
         ("gallery = 1", "gallery is 1, which cannot be read: a path in quotes is wanted"),
         ('workers = "many"', "workers is 'many', which cannot be read"),
         ("max_pixels = 0", "at least 1 is wanted"),

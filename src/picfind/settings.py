@@ -37,6 +37,8 @@ class Settings:
     """The model to index and search with; None: what the gallery already has, else the best that is at hand."""
     models: tuple[Path, ...] = field(default_factory=_default_models)
     """Folders searched for models, first one first; downloads go to the last. Split as the system splits PATH."""
+    device: str = "auto"
+    """Where models run: `cpu`, `cuda`, `directml`, `coreml`, `openvino`, or `auto`, the first of them that is there."""
     index: str = "flat"
     """The kind of vector index."""
     workers: int = 0
@@ -145,6 +147,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "gallery": _path,
     "model": _text,
     "models": _paths,
+    "device": _text,
     "index": _text,
     "workers": _count(0),
     "max_pixels": _count(1),

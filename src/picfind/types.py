@@ -51,6 +51,15 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Sidecar:
+    """A file beside a picture that says something of it. `key` and `open` are like those of an `Item`."""
+
+    key: str
+    fingerprint: Fingerprint
+    open: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One named thing of a source, not yet read.
 
@@ -62,6 +71,9 @@ class Item:
     fingerprint: Fingerprint
     open: Callable[[], BinaryIO]
     words: tuple[Words, ...] = ()
+    """What the source itself says of the item, without anything being read for it."""
+    sidecars: tuple[Sidecar, ...] = ()
+    """The files beside it that may hold words, by key: their own fingerprints, so that a change of them is no change of it."""
     dated: float | None = None
     """Seconds since the epoch that the source itself knows for the item (a file's modification time)."""
 

@@ -6,12 +6,18 @@ A family is one file of this folder (or a module that another package offers und
     cards(settings) -> Iterable[EncoderCard]      the models that it knows by name; loads no weights
     find(spec, settings) -> EncoderCard | None    the card for a name, folder or pipeline; loads no weights
     load(card, settings, *, role, language) -> Encoder
+
+A family whose models are downloaded offers three more, which `picfind models pull` asks:
+
+    repository(name) -> str | None          the hub's repository (`owner/name`) of a model that it knows by name
+    wanted(files) -> list[str] | None       which of a repository's files make up a model of this family
+    finish(folder, repository, settings)    what remains to be done to a fresh download, in place; may be missing
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar
 
@@ -28,6 +34,7 @@ Prepared = Any
 """What `prepare` makes and `encode` takes: an array or token ids, the tower's own affair."""
 
 Role = Literal["document", "query"]
+"""What is encoded: what is searched, or what it is searched with. Some models tell the two apart by a prefix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,13 @@ class EncoderCard:
     batch_size: int = 1
     """Pictures in one call of `encode` that suit it best where it runs."""
     note: str = ""
+    towers: tuple[str, ...] = ("image", "text")
+    """Which towers it has, of `image`, `text` and `pair`."""
+    installed: bool = True
+    """False: known by name only; it must be pulled before it can be loaded, and has no revision yet (an empty one)."""
+    recall: Mapping[str, float] = field(default_factory=dict)
+    """Published text-to-image hit_at(k) in per cent, such as {"COCO hit_at(1)": 47.2}."""
+    recall_source: str = ""
 
     @property
     def space(self) -> Space:

@@ -12,26 +12,22 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from picfind.encoders._onnx import Once, open_session, open_tokenizer, plain
 from picfind.encoders.base import Encoder, EncoderCard, Role
 from picfind.errors import ModelFilesError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
-    from onnxruntime import InferenceSession
-    from tokenizers import Tokenizer
 
     from picfind.settings import Settings
     from picfind.types import Floats
-
-T = TypeVar("T")
 
 NAMES = ("builtin", "builtin-open")
 """Both name one space: no part is learned from captioned photos yet, so there is nothing that `builtin-open` leaves out."""
@@ -110,7 +106,7 @@ class _ImageTower:
 
     def __init__(self, folder: Path, dim: int) -> None:
         self._dim = dim
-        self._session = _Once(lambda: _open_session(folder / "image.onnx"))
+        self._session = Once(lambda: open_session(folder / "image.onnx", hint=_REINSTALL))
 
     def prepare(self, item: Image.Image, /) -> NDArray[np.uint8]:
         return squash(item)
@@ -127,13 +123,11 @@ class _TextTower:
 
     def __init__(self, folder: Path, dim: int) -> None:
         self._dim = dim
-        self._tokenizer = _Once(lambda: _open_tokenizer(folder / "tokenizer.json"))
-        self._session = _Once(lambda: _open_session(folder / "text.onnx"))
+        self._tokenizer = Once(lambda: open_tokenizer(folder / "tokenizer.json", hint=_REINSTALL))
+        self._session = Once(lambda: open_session(folder / "text.onnx", hint=_REINSTALL))
 
     def prepare(self, item: str, /) -> NDArray[np.int64]:
-        # A file name that is not UTF-8 comes with lone surrogates, which no tokenizer takes.
-        text = item.encode("utf-8", "replace").decode("utf-8")
-        return np.asarray(self._tokenizer.get().encode(text).ids, np.int64)
+        return np.asarray(self._tokenizer.get().encode(plain(item)).ids, np.int64)
 
     def encode(self, batch: Sequence[NDArray[np.int64]], /) -> Floats:
         rows = np.empty((len(batch), self._dim), np.float32)
@@ -141,47 +135,6 @@ class _TextTower:
             feeds = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
             rows[at] = self._session.get().run(None, feeds)[0][0]
         return rows
-
-
-class _Once(Generic[T]):
-    """Makes its value at the first `get`, once, whatever number of threads ask."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = Lock()
-        self._made: list[T] = []
-
-    def get(self) -> T:
-        if not self._made:
-            with self._lock:
-                if not self._made:
-                    self._made.append(self._make())
-        return self._made[0]
-
-
-def _open_session(path: Path) -> InferenceSession:
-    """One thread a call and no spinning, so that as many workers as there are cores can share the session."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # it keeps one plan of memory for every length of text
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 4  # its warnings go to stderr, which is the user's
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common base but this
-        raise _damaged(path, error) from error
-
-
-def _open_tokenizer(path: Path) -> Tokenizer:
-    from tokenizers import Tokenizer
-
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise _damaged(path, error) from error
 
 
 def _damaged(path: Path, error: Exception) -> ModelFilesError:

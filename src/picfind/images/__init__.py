@@ -8,11 +8,12 @@ facts.py     what EXIF says of a picture
 """
 
 from picfind.images.facts import FACTS_VERSION, Facts
-from picfind.images.formats import SUFFIXES
+from picfind.images.formats import SIDECAR_SUFFIXES, SUFFIXES
 from picfind.images.reading import Limits, Picture, decode, open_picture, read_limited, thumbnail_jpeg
 
 __all__ = [
     "FACTS_VERSION",
+    "SIDECAR_SUFFIXES",
     "SUFFIXES",
     "Facts",
     "Limits",

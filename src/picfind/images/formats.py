@@ -17,6 +17,8 @@ SUFFIXES = (
     *(".heic", ".heif", ".hif", ".avif"),
 )
 """Endings of names, in lower case, that may be pictures. What a file really is, its first bytes say."""
+SIDECAR_SUFFIXES = (".txt", ".caption", ".xmp")
+"""Endings, in lower case, of files beside a picture that may say something of it: `photo.txt`, `photo.jpg.xmp`."""
 
 _FIRST_BYTES = (
     (b"\xff\xd8\xff", "JPEG"),

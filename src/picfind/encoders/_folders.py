@@ -1,0 +1,175 @@
+"""Folders of models: where they lie, what is in them, and the hash that is their revision.
+
+A model is a folder. It is named by its path, or by its own name where it lies in one of the folders of the setting
+`models`. `picfind.json` in it, which `models pull`, `models export` and `models fit-joint` write, says where it comes
+from and lists its files with their hashes; a folder in a published layout does without.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from picfind import keys
+from picfind.errors import ModelFilesError
+from picfind.settings import Settings
+
+MANIFEST = "picfind.json"
+_CHUNK = 1 << 20
+_HINT = "Pull, export or copy the model again."
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What `picfind.json` says of a model's folder."""
+
+    family: str
+    licence: str = "not stated"
+    source: str = "a local folder"
+    """Where it comes from: a repository and its commit, a checkpoint's path."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The SHA-256 in hex of each file, by its POSIX path within the folder."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What the family keeps for itself: dimensions, preprocessing."""
+
+
+def named(spec: str, settings: Settings) -> Path | None:
+    """The folder that a model's name or path means, None where there is none.
+
+    A name without a separator is looked for in the folders of models first, in their order.
+    """
+    if spec and spec not in (".", "..") and spec == Path(spec).name:
+        for place in settings.models:
+            if os.path.isdir(place / spec):
+                return place / spec
+    path = keys.absolute(Path(spec))
+    return path if spec and os.path.isdir(path) else None
+
+
+def listed(settings: Settings) -> Iterator[Path]:
+    """Every folder in the folders of models, by name; of two with one name the one that `named` gives."""
+    seen: set[str] = set()
+    for place in settings.models:
+        with suppress(OSError):
+            for folder in sorted(place.iterdir()):
+                if folder.is_dir() and not folder.name.startswith(".") and folder.name not in seen:
+                    seen.add(folder.name)
+                    yield folder
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object of a model's folder. Raises ModelFilesError when it is missing or is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelFilesError(f"The model's file {path} cannot be read: {reason}. {_HINT}") from error
+    if not isinstance(found, dict):
+        raise ModelFilesError(f"The model's file {path} holds no JSON object. {_HINT}")
+    return found
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """What the folder says of itself; None without `picfind.json`. Raises ModelFilesError for one that is damaged."""
+    if not os.path.isfile(folder / MANIFEST):
+        return None
+    try:
+        return Manifest(**read_json(folder / MANIFEST))
+    except TypeError as error:
+        raise ModelFilesError(f"The model's file {folder / MANIFEST} is odd: {error}. {_HINT}") from error
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `picfind.json` with the hashes of all files that lie in the folder now."""
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+    )
+    files = {name: digest(folder / name) for name in names}
+    text = json.dumps({**asdict(manifest), "files": files}, ensure_ascii=False, indent=2)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def require(folder: Path, files: Sequence[str]) -> None:
+    """Raises ModelFilesError, which names the first of the files that is missing or empty."""
+    for name in files:
+        path = folder / name
+        if not os.path.isfile(path):
+            raise ModelFilesError(f"The model {folder} lacks its file {name}. {_HINT}")
+        if not path.stat().st_size:
+            raise ModelFilesError(f"The model's file {path} is empty. {_HINT}")
+
+
+def revision(folder: Path, files: Sequence[str], how: str) -> str:
+    """12 hex digits of a SHA-256 over the model's files and `how` its input is prepared, in words.
+
+    `files` are those that the vectors depend on, as POSIX paths within the folder. Raises ModelFilesError for a file
+    that is missing, and for one that is no longer what `picfind.json` says.
+    """
+    require(folder, files)
+    manifest = read_manifest(folder)
+    stated = manifest.files if manifest else {}
+    whole = hashlib.sha256(how.encode())
+    for name in sorted(files):
+        found = digest(folder / name)
+        if stated.get(name, found) != found:
+            raise ModelFilesError(
+                f"The model's file {folder / name} is not what was pulled or exported: its SHA-256 is {found}, "
+                f"{stated[name]} is stated. {_HINT}"
+            )
+        whole.update(f"\0{name}\0{found}".encode())
+    return whole.hexdigest()[:12]
+
+
+def size_mb(folder: Path, files: Sequence[str]) -> float:
+    """The size of some files in millions of bytes."""
+    return round(sum((folder / name).stat().st_size for name in files) / 1e6, 1)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file in hex, remembered for as long as its path, size and time stay the same."""
+    found = path.stat()
+    key = f"{os.path.realpath(path)}|{found.st_size}|{found.st_mtime_ns}"
+    known = _remembered()
+    if key not in known:
+        known = {**known, key: _sha256(path)}
+        _remember(known)
+    return known[key]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        whole = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            whole.update(chunk)
+    return whole.hexdigest()
+
+
+def _memory() -> Path:
+    return Path(platformdirs.user_cache_dir("picfind", appauthor=False)) / "digests.json"
+
+
+def _remembered() -> dict[str, str]:
+    try:
+        found = json.loads(_memory().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _remember(known: Mapping[str, str]) -> None:
+    path = _memory()
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    with suppress(OSError):  # only a cache: without it the next start reads the files again
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(json.dumps(known), encoding="utf-8")
+        aside.replace(path)
