@@ -1,0 +1,1 @@
+"""Tables of captions: CSV, JSON Lines and COCO-type JSON to rows."""

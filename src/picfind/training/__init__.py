@@ -1,0 +1,1 @@
+"""From checkpoints to models that can be used: export.py writes model folders."""
