@@ -45,7 +45,7 @@ def main() -> None:
 
 def flickr(encoder: Encoder, folder: Path) -> dict[int, float]:
     """Words to pictures over the dev split: hit_at by k."""
-    rows = [row for row in _lines(folder / "captions.jsonl") if row["split"] == "dev"]
+    rows = [row for row in read_lines(folder / "captions.jsonl") if row["split"] == "dev"]
     captions = [(caption, at) for at, row in enumerate(rows) for caption in row["captions"]]
     images = encode_photos(encoder, [folder / "images" / row["image"] for row in rows])
     texts = encode_texts(encoder, [caption for caption, _ in captions])
@@ -59,7 +59,7 @@ def flickr(encoder: Encoder, folder: Path) -> dict[int, float]:
 
 def caltech(encoder: Encoder, folder: Path) -> dict[str, float]:
     """Pictures to pictures, the queries against the gallery, by class: mAP of the vector and of each of its parts."""
-    rows = _lines(folder / "labels.jsonl")
+    rows = read_lines(folder / "labels.jsonl")
     images = encode_photos(encoder, [folder / "images" / row["image"] for row in rows])
     labels = np.array([row["label"] for row in rows])
     asks = np.array([row["role"] == "query" for row in rows])
@@ -121,7 +121,8 @@ def _rows(encode: Callable[[T], Floats], items: Sequence[T]) -> Floats:
         return np.concatenate(list(workers.map(encode, items)))
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON Lines file."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 

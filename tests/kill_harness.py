@@ -20,15 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from picfind.api import Gallery
-from picfind.ingest import run as run_module
+from picfind.ingest import passes
 from picfind.settings import Settings
-from picfind.storage import durable, health, names, parts, roots
+from picfind.storage import durable, health, names, parts, roots, spaces
 from picfind.storage import writer as writer_module
 from picfind.storage.catalog import Catalog
 from picfind.storage.store import Store
-from picfind.testing import toy_encoder
+from picfind.testing import toy_encoder, toy_pair, toy_words
 from tests.photos import write_photo
 
+ENCODERS = [toy_encoder(), toy_words(), toy_pair()]
 STEPS = ("_flush", "_replace", "_flush_folder", "_unlink")
 
 
@@ -70,6 +71,7 @@ def prepare(folder: Path) -> None:
     for number in range(7):
         write_photo(start / "photos" / f"{number}.png", seed=number)
     (start / "photos" / "bad.png").write_bytes(b"no picture")
+    (start / "photos" / "3.txt").write_text("a red wall.")
     for number in range(3):
         write_photo(start / "more" / f"{number}.png", colour="blue", seed=number)
     with open_gallery(start, "other.gallery") as other:
@@ -78,13 +80,13 @@ def prepare(folder: Path) -> None:
 
 def open_gallery(folder: Path, name: str = "test.gallery") -> Gallery:
     """A gallery that commits every two pictures."""
-    run_module._COMMIT_PICTURES = 2
+    passes.COMMIT_STEPS = 2
     writer_module._FANOUT = 2
-    return Gallery(Store.open(folder / name, create=True), Settings(workers=1), encoder=toy_encoder())
+    return Gallery(Store.open(folder / name, create=True), Settings(workers=1), encoder=ENCODERS)
 
 
 def live(folder: Path, *, kill_at: int = 0) -> None:
-    """Index, change the folder, index again, compact, adopt, forget, purge; every part can be done again."""
+    """Index, change the folder and index again, compact, switch, adopt, forget, purge, drop; all can be done again."""
     if kill_at:
         arm(kill_at)
     photos = folder / "photos"
@@ -96,12 +98,15 @@ def live(folder: Path, *, kill_at: int = 0) -> None:
         for report in gallery.indexing(photos):
             note(log, gallery, report.done)
         gallery.compact()
+        gallery.use("toy-pair")
+        gallery.use("toy")
         gallery.adopt(folder / "other.gallery")
         (folder / "purging").touch()
         for root in roots.roots(gallery.store.catalog):
             if root.path.name == "more":
                 gallery.forget(root.path, purge=True)
         gallery.purge()
+        gallery.drop("toy-pair")
 
 
 def change(photos: Path) -> None:
@@ -111,6 +116,7 @@ def change(photos: Path) -> None:
     (photos / "0.png").rename(photos / "renamed.png")
     (photos / "1.png").unlink()
     write_photo(photos / "2.png", colour="green", seed=99)
+    (photos / "3.txt").write_text("a red door.")
     write_photo(photos / "new.png", colour="yellow", seed=100)
 
 
@@ -173,7 +179,7 @@ def look(folder: Path) -> None:
     store = Store.open(folder / "test.gallery")
     assert health.check(store) == [], health.check(store)
     on_disk = {
-        path.name: hashlib.sha256(path.read_bytes()).digest() for path in (folder / "photos").iterdir()
+        path.name: hashlib.sha256(path.read_bytes()).digest() for path in (folder / "photos").glob("*.png")
     }
     del on_disk["bad.png"]
     named: dict[str, bytes] = dict(
@@ -182,7 +188,12 @@ def look(folder: Path) -> None:
     assert named == on_disk, (sorted(named), sorted(on_disk))
     assert encoded(store) == set(on_disk.values())
     assert [refusal.key for _, refusal in names.refusals(store.catalog)] == ["bad.png"]
-    assert len(parts.live_parts(store.catalog, toy_encoder().space)[0]) == len(on_disk)
+    assert len(parts.live_parts(store.catalog, ENCODERS[0].space)[0]) == len(on_disk)
+    texts = store.catalog.all("SELECT DISTINCT t.text FROM words w JOIN texts t ON t.id = w.text_id")
+    assert ("a red door.",) in texts
+    assert ("a red wall.",) not in texts
+    assert len(parts.live_parts(store.catalog, ENCODERS[1].space)[0]) >= len(texts)
+    assert spaces.spaces(store.catalog) == [ENCODERS[0].space, ENCODERS[1].space]
     store.close()
 
 

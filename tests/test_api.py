@@ -183,7 +183,7 @@ def test_an_open_gallery_sees_what_another_process_adds(
 
 
 def test_a_snapshot_is_kept_while_nothing_changes(filled: Gallery) -> None:
-    searcher = Searcher(filled.store, toy_encoder())
+    searcher = Searcher(filled.store, [toy_encoder()])
     assert not searcher.refresh()
     assert (
         len(searcher.search_many([Query((Term(Kind.WORDS, "red"),)), Query((Term(Kind.WORDS, "blue"),))]))
@@ -228,9 +228,9 @@ def test_opening_without_creating(tmp_path: Path) -> None:
 def test_an_unknown_model_names_those_that_are_known(tmp_path: Path) -> None:
     with (
         picfind.open(tmp_path / "a", model="magic") as gallery,
-        pytest.raises(UnknownModelError, match=r"no model 'magic'\. Known are: builtin"),
+        pytest.raises(UnknownModelError, match=r"no model 'magic'\. At hand are: builtin"),
     ):
-        gallery.card()
+        gallery.cards()
     with pytest.raises(UnknownModelError):
         picfind.load_encoder("magic")
 
@@ -257,7 +257,7 @@ def test_the_encoders_own_functions(tmp_path: Path) -> None:
 
 def test_the_built_in_model_is_the_default(tmp_path: Path) -> None:
     with picfind.open(tmp_path / "a") as gallery:
-        assert gallery.card().name == "builtin"
+        assert gallery.cards()[0].name == "builtin"
         assert gallery.spaces == []
         assert gallery.folder == tmp_path / "a"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import os
 import socket
 import stat
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -16,13 +18,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picfind import keys
-from picfind.datasets import folder
+from picfind.datasets import _entries
+from picfind.datasets._entries import open_regular
 from picfind.datasets._ignore import Rules
 from picfind.datasets.base import Dataset
-from picfind.datasets.folder import Folder, open_regular
+from picfind.datasets.folder import Folder
 from picfind.errors import MissingSourceError, UsageError
 from picfind.testing import DatasetSuite
-from picfind.types import Gap, Item
+from picfind.types import Fingerprint, Gap, Item, Sidecar
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX file system")
 
@@ -92,7 +95,7 @@ def test_hidden_and_kept_by_programs_are_passed_over(root: Path) -> None:
     ],
 )
 def test_attributes_of_other_systems_hide(found: SimpleNamespace, hidden: bool) -> None:
-    assert folder._is_marked_hidden(cast(os.stat_result, found)) is hidden
+    assert _entries.is_marked_hidden(cast(os.stat_result, found)) is hidden
 
 
 def test_an_item_says_what_a_file_is_like(root: Path) -> None:
@@ -350,6 +353,107 @@ def test_a_pipe_that_takes_the_name_of_a_file_does_not_block(root: Path) -> None
         open_regular(str(root))
 
 
+# Sidecars
+
+
+def sidecars(dataset: Dataset) -> dict[str, list[str]]:
+    found = [entry for entry in dataset.items() if isinstance(entry, Item)]
+    return {item.key: [sidecar.key for sidecar in item.sidecars] for item in found}
+
+
+def test_files_that_may_hold_words_come_with_their_picture(root: Path) -> None:
+    beside = ["b.caption", "b.jpg.caption", "b.jpg.txt", "b.jpg.xmp", "b.txt", "b.xmp"]
+    grow(
+        root,
+        "a.jpg",
+        "x/b.jpg",
+        *(f"x/{name}" for name in beside),
+        "b.txt",
+        "x/bb.txt",
+        "x/b.md",
+        "x/b.jpg.txt.txt",
+    )
+    assert sidecars(Folder(root)) == {"a.jpg": [], "x/b.jpg": [f"x/{name}" for name in beside]}
+
+
+def test_pictures_of_one_stem_share_a_sidecar_and_case_does_not_matter(root: Path) -> None:
+    grow(root, "b.jpg", "B.HEIC", "b.jpg.TXT", "B.Xmp", "\u00e9.png", "e\u0301.txt")
+    assert sidecars(Folder(root)) == {
+        "B.HEIC": ["B.Xmp"],
+        "b.jpg": ["B.Xmp", "b.jpg.TXT"],
+        "\u00e9.png": ["e\u0301.txt"],
+    }
+
+
+def test_a_changed_sidecar_is_no_changed_picture(root: Path) -> None:
+    grow(root, "a.jpg", "a.txt")
+    (before,) = Folder(root).items()
+    (root / "a.txt").write_bytes(b"A dog")
+    (after,) = Folder(root).items()
+    assert isinstance(before, Item)
+    assert isinstance(after, Item)
+    assert before.fingerprint == after.fingerprint
+    assert before.sidecars[0].fingerprint != after.sidecars[0].fingerprint
+    with after.sidecars[0].open() as file:
+        assert file.read() == b"A dog"
+
+
+def test_what_is_excluded_hidden_or_no_file_is_no_sidecar(root: Path) -> None:
+    grow(root, "a.jpg", "a.txt", "a.caption", "x/b.jpg", "x/b.xmp", ".c.jpg.txt", "c.jpg")
+    (root / "a.xmp").mkdir()
+    (root / "x" / ".picfindignore").write_text("*.xmp\n")
+    assert sidecars(Folder(root, exclude=["*.caption"])) == {"a.jpg": ["a.txt"], "c.jpg": [], "x/b.jpg": []}
+
+
+@posix
+def test_sidecars_that_lead_nowhere_or_are_pipes_are_left_out(root: Path) -> None:
+    grow(root, "a.jpg", "real")
+    os.mkfifo(root / "a.xmp")
+    (root / "a.caption").symlink_to(root / "gone")
+    (root / "a.txt").symlink_to(root / "real")
+    assert sidecars(Folder(root)) == {"a.jpg": ["a.txt"]}
+
+
+def test_a_sidecar_that_vanishes_meanwhile_is_left_out(root: Path) -> None:
+    grow(root, "a.jpg", "b.jpg", "b.txt")
+    listing = Folder(root).items()
+    next(listing)
+    (root / "b.txt").unlink()
+    (item,) = listing
+    assert isinstance(item, Item)
+    assert item.sidecars == ()
+
+
+def test_a_single_picture_has_the_sidecars_that_it_has_in_its_folder(root: Path) -> None:
+    grow(root, "x/y/b.jpg", "x/y/b.txt", "x/y/b.xmp", "x/y/b.caption", "x/b.txt", "odd", "odd.txt")
+    (root / ".picfindignore").write_text("*.caption\n")
+    (root / "x" / "y" / ".picfindignore").write_text("*.xmp\n")
+    single = Folder(root / "x" / "y" / "b.jpg", root=root)
+    assert sidecars(single) == sidecars(Folder(root)) == {"x/y/b.jpg": ["x/y/b.txt"]}
+    assert sidecars(Folder(root / "x" / "y" / "b.jpg")) == {"b.jpg": ["b.caption", "b.txt"]}
+    assert sidecars(Folder(root / "odd")) == {"odd": ["odd.txt"]}
+    for place in ("x/y", "x"):
+        (root / place / ".picfindignore").write_text("!\n")
+        assert sidecars(single) == {"x/y/b.jpg": []}
+
+
+def test_the_suite_catches_sidecars_out_of_order() -> None:
+    def of(*names: str) -> Dataset:
+        beside = tuple(Sidecar(name, Fingerprint("1"), lambda: io.BytesIO(b"x")) for name in names)
+        item = Item("a.jpg", Fingerprint("1"), lambda: io.BytesIO(b"x"), sidecars=beside)
+        return cast(Dataset, SimpleNamespace(items=lambda: iter([item])))
+
+    suite = DatasetSuite()
+    for names, is_right in (
+        (("a.txt", "a.xmp"), True),
+        (("a.xmp", "a.txt"), False),
+        (("a.txt", "a.txt"), False),
+    ):
+        suite.dataset = lambda names=names: of(*names)  # type: ignore[misc,method-assign]
+        with nullcontext() if is_right else pytest.raises(AssertionError):
+            suite.test_sidecars_are_listed_by_key_and_open_twice()
+
+
 # Permissions
 
 
@@ -427,7 +531,7 @@ class TestFolder(DatasetSuite):
     @pytest.fixture(autouse=True)
     def _fill(self, tmp_path: Path) -> None:
         self.place = tmp_path / "suite"
-        for name in ("a.png", "sub/b.png", "sub/c é.jpg"):
+        for name in ("a.png", "sub/b.png", "sub/b.txt", "sub/b.png.xmp", "sub/c é.jpg"):
             (self.place / name).parent.mkdir(parents=True, exist_ok=True)
             (self.place / name).write_bytes(name.encode())
 

@@ -200,7 +200,9 @@ def all_commands(command: Any, name: str = "picfind") -> Iterator[tuple[str, Any
 
 
 def test_every_command_is_explained() -> None:
-    page = (PROJECT / "docs" / "using.md").read_text(encoding="utf-8")
+    page = "".join(
+        (PROJECT / "docs" / name).read_text(encoding="utf-8") for name in ("using.md", "models.md")
+    )
     group = typer.main.get_command(app)
     missing = [name for name, _ in all_commands(group) if not re.search(rf"\b{name}\b", page)]
     assert not missing

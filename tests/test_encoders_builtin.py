@@ -91,7 +91,7 @@ def test_it_is_found_by_its_file_name() -> None:
 
 def test_both_names_are_one_space(card: EncoderCard) -> None:
     assert builtin.find("builtin-open", SETTINGS) == card
-    assert list(builtin.cards(SETTINGS)) == [card]
+    assert next(iter(builtin.cards(SETTINGS))) == card
     assert card.space.name == "builtin"
 
 
@@ -339,6 +339,68 @@ encoder.text.encode([encoder.text.prepare("a cat")])
     # Importing some versions of onnxruntime says so when a machine's graphics card is odd; nobody can stop that.
     complaints = [line for line in done.stderr.splitlines() if "device_discovery" not in line]
     assert (done.returncode, done.stdout, complaints) == (0, "", [])
+
+
+# builtin-image: the features alone
+
+
+@pytest.fixture(scope="module")
+def image_only() -> Encoder:
+    found = builtin.find("builtin-image", SETTINGS)
+    assert found is not None
+    return builtin.load(found, SETTINGS)
+
+
+def test_the_features_alone_have_a_card_and_no_words(card: EncoderCard, image_only: Encoder) -> None:
+    own = image_only.card
+    assert own in list(builtin.cards(SETTINGS))
+    assert (own.name, own.family, own.dim, own.towers) == ("builtin-image", "builtin", 256, ("image",))
+    assert image_only.text is None and image_only.pair is None
+    assert own.space != card.space
+    assert own.size_mb < card.size_mb
+
+
+def test_the_features_alone_are_that_part_of_the_whole(encoder: Encoder, image_only: Encoder) -> None:
+    (part,) = [part for part in parts() if part["name"] == "features"]
+    whole = encode_images(encoder, [tiles(), waves()])
+    wanted = whole[:, part["offset"] : part["offset"] + part["dim"]] / part["weight"]
+    np.testing.assert_allclose(encode_images(image_only, [tiles(), waves()]), wanted, atol=1e-5)
+
+
+def test_the_features_alone_change_with_the_pictures_model_only(tmp_path: Path, image_only: Encoder) -> None:
+    for name in (*builtin.MODEL_FILES, "card.json"):
+        shutil.copyfile(builtin.FOLDER / name, tmp_path / name)
+    assert builtin.read_image_card(tmp_path).revision == image_only.card.revision
+    (tmp_path / "text.onnx").write_bytes(b"another")
+    assert builtin.read_image_card(tmp_path).revision == image_only.card.revision
+    (tmp_path / "image.onnx").write_bytes(b"another")
+    assert builtin.read_image_card(tmp_path).revision != image_only.card.revision
+
+
+def test_the_features_alone_need_the_pictures_model_only(tmp_path: Path, image_only: Encoder) -> None:
+    for name in ("image.onnx", "card.json"):
+        shutil.copyfile(builtin.FOLDER / name, tmp_path / name)
+    opened = builtin.open_images(tmp_path, builtin.read_image_card(tmp_path))
+    np.testing.assert_array_equal(encode_images(opened, [tiles()]), encode_images(image_only, [tiles()]))
+    (tmp_path / "image.onnx").unlink()
+    with pytest.raises(ModelFilesError, match=r"image\.onnx is missing. Reinstall picfind"):
+        builtin.read_image_card(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "parts", [None, [], [{"name": "features"}], [{"name": "features", "offset": "x", "dim": 1}]]
+)
+def test_a_card_without_the_features_says_so(tmp_path: Path, parts: Any) -> None:
+    shutil.copyfile(builtin.FOLDER / "image.onnx", tmp_path / "image.onnx")
+    told = json.loads((builtin.FOLDER / "card.json").read_text(encoding="utf-8"))
+    (tmp_path / "card.json").write_text(json.dumps({**told, "parts": parts}), encoding="utf-8")
+    with pytest.raises(ModelFilesError, match=r"card\.json cannot be read.*Reinstall picfind"):
+        builtin.read_image_card(tmp_path)
+
+
+class TestBuiltinImage(EncoderSuite):
+    def encoder(self) -> Encoder:
+        return builtin.load(builtin.read_image_card(builtin.FOLDER), Settings())
 
 
 class TestBuiltin(EncoderSuite):

@@ -9,6 +9,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -28,7 +29,16 @@ from picfind.errors import (
     PictureTooLargeError,
     TruncatedPictureError,
 )
-from picfind.images import Limits, decode, open_picture, read_limited, reading, thumbnail_jpeg
+from picfind.images import (
+    Inspected,
+    Limits,
+    decode,
+    inspect,
+    open_picture,
+    read_limited,
+    reading,
+    thumbnail_jpeg,
+)
 from picfind.images.facts import orientation_of, read_facts
 
 HEIC = Path(__file__).parent / "data" / "heic"
@@ -618,6 +628,50 @@ def samples() -> dict[str, bytes]:
 SAMPLES = samples()
 
 
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_a_header_says_what_decoding_finds(name: str) -> None:
+    picture, header = decode(SAMPLES[name]), inspect(SAMPLES[name])
+    assert header == Inspected(picture.facts, picture.words)
+    for orientation in (6, 8):
+        if name in ("JPEG", "PNG", "WEBP", "TIFF", "AVIF"):
+            data = saved(TURNS[orientation](pattern()), name, exif=exif(orientation))
+            assert inspect(data).facts == decode(data).facts
+
+
+def test_a_header_is_inspected_without_pixels() -> None:
+    noise = Image.fromarray(np.random.default_rng(5).integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    whole = saved(noise, "JPEG")
+    assert inspect(whole[: len(whole) // 2]) == inspect(whole)
+    png = bytearray(saved(noise, "PNG"))
+    before = inspect(bytes(png))
+    png[len(png) // 2] ^= 0xFF
+    assert inspect(bytes(png)) == before
+    with pytest.raises(TruncatedPictureError):
+        decode(bytes(png))
+
+
+def test_a_png_that_ends_behind_its_pixels_is_inspected_as_it_is_decoded() -> None:
+    data = SAMPLES["PNG"]
+    cut = data[: data.index(b"IEND") - 4]
+    assert inspect(cut) == Inspected(decode(cut).facts, decode(cut).words)
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_a_header_is_held_to_the_same_limits(name: str) -> None:
+    data = SAMPLES[name]
+    facts = inspect(data).facts
+    pixels = facts.width * facts.height
+    assert inspect(data, limits=Limits(max_pixels=pixels)).facts == facts
+    with pytest.raises(PictureTooLargeError, match="max_pixels"):
+        inspect(data, limits=Limits(max_pixels=pixels - 1))
+    with pytest.raises(PictureTooLargeError, match="max_bytes"):
+        inspect(data, limits=Limits(max_bytes=len(data) - 1))
+    with pytest.raises(PictureError):
+        inspect(data[:20])
+    with pytest.raises(NotAPictureError):
+        inspect(b"Just some text")
+
+
 @settings(max_examples=250, deadline=None)
 @given(st.sampled_from(sorted(SAMPLES)), st.data())
 def test_hostile_bytes_give_a_picture_or_a_picture_error(name: str, data: st.DataObject) -> None:
@@ -631,7 +685,12 @@ def test_hostile_bytes_give_a_picture_or_a_picture_error(name: str, data: st.Dat
             picture = decode(bytes(raw), limits=Limits(max_pixels=1_000_000))
         except PictureError as error:
             assert str(error)
+            with suppress(PictureError):
+                inspect(bytes(raw))
         else:
+            header = inspect(bytes(raw))
+            assert (header.facts.width, header.facts.height) == (picture.facts.width, picture.facts.height)
+            assert "PNG" in name or header == Inspected(picture.facts, picture.words)
             assert picture.image.mode == "RGB"
             picture.image.tobytes()
     assert [str(warning.message) for warning in caught] == []
@@ -655,7 +714,7 @@ def test_too_little_memory_is_a_picture_error(monkeypatch: pytest.MonkeyPatch) -
     def fail(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(reading, "_load", fail)
+    monkeypatch.setattr(reading, "load", fail)
     with pytest.raises(PictureTooLargeError, match="memory"):
         decode(saved(pattern(), "PNG"))
 
@@ -756,7 +815,7 @@ def test_many_threads_at_once() -> None:
 def test_importing_it_is_light_and_registers_nothing() -> None:
     code = (
         "import sys, picfind.images\n"
-        "heavy = {'onnxruntime', 'pi_heif', 'faiss', 'tokenizers', 'pathspec'} & set(sys.modules)\n"
+        "heavy = {'onnxruntime', 'pi_heif', 'faiss', 'tokenizers', 'pathspec', 'defusedxml'} & set(sys.modules)\n"
         "from PIL import Image\n"
         "assert not heavy, heavy\n"
         f"picfind.images.decode(open({str(HEIC / 'upright.heic')!r}, 'rb').read())\n"

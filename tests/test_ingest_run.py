@@ -17,8 +17,9 @@ from picfind.api import Gallery
 from picfind.encoders.base import Encoder
 from picfind.errors import EncoderError, MissingSourceError, WouldForgetError
 from picfind.images import Limits
-from picfind.ingest import run as run_module
-from picfind.ingest.run import Report, run
+from picfind.ingest import passes
+from picfind.ingest.report import Report
+from picfind.ingest.run import run
 from picfind.ingest.stages import mapped
 from picfind.settings import Settings
 from picfind.storage import health, names, parts, upkeep
@@ -56,7 +57,7 @@ def item(key: str, data: bytes | OSError, *, mark: str = "1", words: tuple[Words
 
 
 def index(store: Store, *entries: Item | Gap, encoder: Encoder | None = None, **options: Any) -> Report:
-    return list(run(Source(list(entries)), store, encoder or toy_encoder(), **options))[-1]
+    return list(run(Source(list(entries)), store, [encoder or toy_encoder()], **options))[-1]
 
 
 def test_a_folder_becomes_a_gallery(gallery: Gallery, photos: Path) -> None:
@@ -159,22 +160,22 @@ def test_limits_refuse_before_decoding(store: Store) -> None:
 
 
 def test_reports_carry_the_new_refusals(store: Store) -> None:
-    reports = list(run(Source([item("a.png", b""), item("b.png", photo_bytes())]), store, toy_encoder()))
+    reports = list(run(Source([item("a.png", b""), item("b.png", photo_bytes())]), store, [toy_encoder()]))
     assert [refusal.key for report in reports for refusal in report.refusals] == ["a.png"]
     assert [report.finished for report in reports] == [False, False, True]
 
 
 def test_commits_come_by_time_too(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module._Batch, "is_full", lambda batch: time.monotonic() >= batch.due - 10)
+    monkeypatch.setattr(passes._Batch, "is_full", lambda batch: time.monotonic() >= batch.due - 10)
     entries = [item(f"{number}.png", photo_bytes(seed=number)) for number in range(5)]
-    reports = list(run(Source(list(entries)), store, toy_encoder()))
+    reports = list(run(Source(list(entries)), store, [toy_encoder()]))
     assert [report.done for report in reports] == [0, 1, 2, 3, 4, 5, 5, 5]
 
 
 def test_batches_are_short_at_first() -> None:
     now = time.monotonic()
-    assert 0.9 < run_module._Batch.after(now).due - now < 1.5
-    assert 4.9 < run_module._Batch.after(now - 100).due - now < 5.5
+    assert 0.9 < passes._Batch.after(now).due - now < 1.5
+    assert 4.9 < passes._Batch.after(now - 100).due - now < 5.5
 
 
 def test_a_run_that_finds_nothing_to_do_writes_nothing(gallery: Gallery, photos: Path) -> None:
@@ -205,7 +206,9 @@ class Changing(Source):
 def test_what_comes_back_during_a_run_is_not_forgotten(store: Store) -> None:
     old, new = item("old.png", photo_bytes()), item("new.png", photo_bytes(seed=1))
     index(store, old, item("stays.png", photo_bytes(seed=2)))
-    list(run(Changing([item("stays.png", photo_bytes(seed=2)), new], later=(old, new)), store, toy_encoder()))
+    list(
+        run(Changing([item("stays.png", photo_bytes(seed=2)), new], later=(old, new)), store, [toy_encoder()])
+    )
     assert store.catalog.one("SELECT count(*) FROM names WHERE key = 'old.png'") == (1,)
 
 
@@ -213,7 +216,7 @@ def test_a_gap_that_opens_during_a_run_protects_what_is_below_it(store: Store) -
     stays, new = item("stays.png", photo_bytes(seed=2)), item("new.png", photo_bytes(seed=1))
     index(store, item("sub/old.png", photo_bytes()), stays)
     source = Changing([stays, new], later=(Gap("sub/", "locked"), stays, new))
-    report = list(run(source, store, toy_encoder()))[-1]
+    report = list(run(source, store, [toy_encoder()]))[-1]
     assert report.gaps == (Gap("sub/", "locked"),)
     assert store.catalog.one("SELECT count(*) FROM names WHERE key = 'sub/old.png'") == (1,)
 
@@ -298,7 +301,7 @@ def test_a_file_that_changes_while_it_is_read_is_right_after_the_next_run(
     stat = target.stat()
     listed = Item("red.png", Fingerprint(f"{stat.st_size}-{stat.st_mtime_ns}"), open_and_change)
     source = Meddled([listed], kind="folder", location=str(photos))
-    list(run(source, gallery.store, toy_encoder()))
+    list(run(source, gallery.store, [toy_encoder()]))
     gallery.index(photos, forget=True)
     best = gallery.search(target, k=1)[0]
     assert (Path(best.path).name, round(best.score, 2)) == ("red.png", 1.0)
@@ -380,7 +383,8 @@ def test_a_folder_below_a_root_is_a_part_of_it(gallery: Gallery, photos: Path) -
 
 def test_an_outer_folder_takes_an_inner_root_in(gallery: Gallery, photos: Path) -> None:
     gallery.index(photos / "trip")
-    assert counts(gallery.index(photos)) == {"encoded": 3, "unchanged": 1}
+    report = gallery.index(photos)
+    assert counts(report) == {"encoded": 3, "reused": 1}, "its folder says something of it now"
     assert len(upkeep.status(gallery.store)["roots"]) == 1
 
 
@@ -393,16 +397,16 @@ def test_one_picture_can_be_indexed(gallery: Gallery, photos: Path) -> None:
 
 
 def test_ceasing_to_iterate_keeps_what_was_encoded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run_module, "_COMMIT_PICTURES", 10)
+    monkeypatch.setattr(passes, "COMMIT_STEPS", 10)
     entries: list[Item | Gap] = [item(f"{number:03}.png", photo_bytes(seed=number)) for number in range(100)]
-    running = run(Source(entries), store, toy_encoder(), workers=2)
+    running = run(Source(entries), store, [toy_encoder()], workers=2)
     next(running)
     seen = next(running)
     running.close()
     kept = store.catalog.one("SELECT count(*) FROM names")[0]
     assert seen.done == 10 <= kept < 100
     assert health.check(store) == []
-    report = list(run(Source(entries), store, toy_encoder(), workers=2))[-1]
+    report = list(run(Source(entries), store, [toy_encoder()], workers=2))[-1]
     assert counts(report) == {"encoded": 100 - kept, "unchanged": kept}
 
 
@@ -414,13 +418,13 @@ def test_an_interrupt_keeps_what_was_encoded(store: Store) -> None:
 
     entries.append(Item("stop.png", Fingerprint("1"), stop))
     with pytest.raises(KeyboardInterrupt):
-        list(run(Source(entries), store, toy_encoder(), workers=1))
+        list(run(Source(entries), store, [toy_encoder()], workers=1))
     assert store.catalog.one("SELECT count(*) FROM names") == (20,)
 
 
-def test_an_encoder_without_an_image_tower_is_refused(store: Store) -> None:
-    with pytest.raises(EncoderError, match="encodes no pictures"):
-        index(store, item("a.png", photo_bytes()), encoder=replace(toy_encoder(), image=None))
+def test_an_encoder_without_towers_is_refused(store: Store) -> None:
+    with pytest.raises(EncoderError, match="encodes nothing"):
+        index(store, item("a.png", photo_bytes()), encoder=replace(toy_encoder(), image=None, text=None))
 
 
 @pytest.mark.parametrize("on_accelerator", [False, True])

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from picfind.errors import UsageError
 from picfind.search import saved
 from picfind.search.snapshot import Snapshot
-from picfind.storage import names, parts, upkeep
+from picfind.storage import names, parts, spaces, upkeep
 from picfind.storage.names import Content, Name
 from picfind.storage.parts import Part
 from picfind.storage.store import Store
 from picfind.storage.writer import Vectored
-from picfind.types import Fingerprint, Floats, Words
+from picfind.types import PICTURE, WORDS, Fingerprint, Floats, Words
 from tests.test_storage_store import SPACE, add_root, commit, digest, unit_rows
 
 KINDS = ["flat", "faiss"]
@@ -93,7 +93,7 @@ def test_words_that_are_shared_stand_for_every_picture(store: Store) -> None:
     add_regions(store, 3)
     words = unit_rows(1, seed=50)
     with store.writing() as writer:
-        writer.commit(1, vectors={SPACE: Vectored([Part(parts.WORDS, text="shared")], words)})
+        writer.commit(1, vectors={SPACE: Vectored([Part(WORDS, text="shared")], words)})
     found = Snapshot(store, SPACE).search(words[0], k=3)
     assert found.contents.tolist() == [1, 2, 3]
     np.testing.assert_allclose(found.scores, 1, atol=1e-3)
@@ -117,7 +117,7 @@ def test_equal_scores_come_in_the_order_of_arrival(store: Store) -> None:
 
 def test_an_empty_space_has_no_answers(store: Store) -> None:
     with store.writing() as writer, writer.transaction() as change:
-        parts.add_space(change, SPACE)
+        spaces.add_space(change, SPACE, PICTURE)
     snapshot = Snapshot(store, SPACE)
     assert len(snapshot) == 0
     assert len(snapshot.search(unit_rows(1)[0], k=5).contents) == 0

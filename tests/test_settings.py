@@ -30,7 +30,7 @@ def test_flag_over_environment_over_file_over_default(config: Path) -> None:
     config.write_text('model = "file"\nworkers = 3\nmax_bytes = 7\nexclude = ["*.tmp", "raw/"]\n')
     environ = {"PICFIND_MODEL": "environment", "PICFIND_WORKERS": "4"}
     settings = load_settings({"model": "flag", "workers": None}, environ=environ, config=config)
-    assert (settings.model, settings.workers, settings.max_bytes) == ("flag", 4, 7)
+    assert (settings.model, settings.workers, settings.max_bytes) == (("flag",), 4, 7)
     assert settings.exclude == ("*.tmp", "raw/")
     assert settings.max_pixels == Settings().max_pixels
 
@@ -43,7 +43,7 @@ def test_paths_are_split_as_the_system_splits_them(config: Path, monkeypatch: py
 
 
 def test_an_empty_variable_counts_as_not_set(config: Path) -> None:
-    assert load_settings(environ={"PICFIND_MODEL": ""}, config=config).model is None
+    assert load_settings(environ={"PICFIND_MODEL": ""}, config=config).model == ()
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def read(folder: Path, kind: str, told: Queue[str]) -> None:
     try:
         while time.monotonic() < end:
             store = Store.open(folder)
-            searcher = Searcher(store, toy_encoder(), index=kind)
+            searcher = Searcher(store, [toy_encoder()], index=kind)
             for _ in range(5):
                 searcher.refresh()
                 hits = searcher.search(query).hits

@@ -18,17 +18,25 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from picfind.api import Gallery
+from picfind.captions.sidecar import words_of
+from picfind.datasets.folder import Folder
 from picfind.images import decode
-from picfind.ingest import run as run_module
+from picfind.ingest import passes
 from picfind.settings import Settings
-from picfind.storage import durable, health, names, parts
+from picfind.storage import durable, health, names, owed, parts
 from picfind.storage import writer as writer_module
 from picfind.storage.catalog import Catalog
 from picfind.storage.store import Store
-from picfind.testing import toy_encoder
+from picfind.storage.wording import together
+from picfind.testing import toy_encoder, toy_pair, toy_words
+from picfind.types import Item, Words
 from tests.photos import photo_bytes
 
-ENCODERS = {name: toy_encoder(name) for name in ("one", "two")}
+ENCODERS = {
+    "one": [toy_encoder("one")],
+    "two": [toy_encoder("two"), toy_words("texts")],
+    "pairs": [toy_pair("pairs")],
+}
 PLACES = st.sampled_from(["a.png", "b.png", "c.png", "sub/a.png", "sub/b.png", "sub/deep/a.png"])
 SEEDS = st.integers(0, 5)
 
@@ -37,7 +45,7 @@ class Crash(BaseException):
     """Stands for the end of the process."""
 
 
-class Folder(RuleBasedStateMachine):
+class Life(RuleBasedStateMachine):
     """Six places for six pictures. `garbage` is what is no picture."""
 
     def __init__(self) -> None:
@@ -51,7 +59,7 @@ class Folder(RuleBasedStateMachine):
         shutil.rmtree(self.home)
 
     def files(self) -> dict[str, Path]:
-        found = (path for path in sorted(self.photos.rglob("*")) if path.is_file())
+        found = sorted(self.photos.rglob("*.png"))
         return {path.relative_to(self.photos).as_posix(): path for path in found}
 
     def write(self, place: str, data: bytes) -> None:
@@ -65,6 +73,11 @@ class Folder(RuleBasedStateMachine):
     def put(self, place: str, seed: int) -> None:
         """Add a picture, change one, copy one, or bring one back: a seed is always the same picture."""
         self.write(place, photo_bytes(seed=seed))
+
+    @rule(place=PLACES, text=st.sampled_from(["", "red", "a blue day", "red\ngreen"]))
+    def say(self, place: str, text: str) -> None:
+        """Write something beside a place for a picture, or take it away."""
+        self.write(str(Path(place).with_suffix(".txt")), text.encode())
 
     @rule(place=PLACES, size=st.integers(0, 3))
     def spoil(self, place: str, size: int) -> None:
@@ -126,22 +139,41 @@ class Folder(RuleBasedStateMachine):
         refused = {refusal.key for _, refusal in names.refusals(store.catalog)}
         assert refused == set(on_disk) - set(good)
         assert health.check(store) == []
-        if good:
-            live, _ = parts.live_parts(store.catalog, ENCODERS[encoder].space)
-            assert len(live) == len(set(good.values()))
-        for key, data in good.items():
-            best = gallery.search(data, k=1)[0]
+        said = self.agree_on_words(store, good)
+        for entry in ENCODERS[encoder]:
+            wanted = {
+                "picture": len(set(good.values())),
+                "words": len({text for words in said.values() for text in words}),
+                "pair": len({(good[key], together(words.values())) for key, words in said.items()}),
+            }[entry.kind]
+            if wanted:
+                assert len(parts.live_parts(store.catalog, entry.space)[0]) >= wanted
+                assert owed.count(store.catalog, entry.space, entry.kind) == 0
+            if wanted and entry.kind != "words":
+                assert len(parts.live_parts(store.catalog, entry.space)[0]) == wanted
+        for key, data in good.items() if encoder != "pairs" else ():
+            best = gallery.search(data, k=1, against="pictures")[0]
             assert best.content == hashlib.sha256(data).hexdigest()
             assert str(self.photos / key) in best.keys
-            tower = ENCODERS[encoder].image
-            assert tower is not None
             assert abs(best.score - 1) < 2e-3
             assert decode(data).image.size == (32, 24)
+
+    def agree_on_words(self, store: Store, good: dict[str, bytes]) -> dict[str, dict[str, Words]]:
+        """What is said of each name is what a fresh look at the folder says; gives it by name and text."""
+        items = (item for item in Folder(self.photos).items() if isinstance(item, Item))
+        said = {
+            item.key: {words.text: words for words in words_of(item)} for item in items if item.key in good
+        }
+        recorded = store.catalog.all(
+            "SELECT n.key, t.text FROM names n LEFT JOIN texts t ON t.id = n.text_id"
+        )
+        assert dict(recorded) == {key: together(words.values()) for key, words in said.items()}
+        return said
 
     @contextmanager
     def gallery(self, encoder: str) -> Iterator[Gallery]:
         with ExitStack() as stack:
-            stack.enter_context(patch.object(run_module, "_COMMIT_PICTURES", 2))
+            stack.enter_context(patch.object(passes, "COMMIT_STEPS", 2))
             stack.enter_context(patch.object(writer_module, "_FANOUT", 2))
             store = Store.open(self.home / "test.gallery", create=True)
             yield stack.enter_context(Gallery(store, Settings(workers=2), encoder=ENCODERS[encoder]))
@@ -170,7 +202,7 @@ def crashing(*, after: int) -> Iterator[None]:
             yield
 
 
-TestFolder = Folder.TestCase
-TestFolder.settings = settings(
+TestLife = Life.TestCase
+TestLife.settings = settings(
     max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -20,14 +20,14 @@ from picfind.errors import (
     UsageError,
 )
 from picfind.images import Facts
-from picfind.storage import names, parts, roots
+from picfind.storage import names, parts, roots, spaces
 from picfind.storage import vectors as vectors_module
 from picfind.storage.descriptions import describe
 from picfind.storage.names import Content, Name, Refusal
 from picfind.storage.parts import Part
 from picfind.storage.store import Store
 from picfind.storage.writer import Vectored, Writer
-from picfind.types import Fingerprint, Floats, Space, Words
+from picfind.types import PAIR, WORDS, Fingerprint, Floats, Space, Words
 from tests.meddling import once_before
 
 SPACE = Space("toy", "000000000001", 8)
@@ -93,7 +93,7 @@ def test_everything_of_a_name_comes_back(store: Store) -> None:
         writer.commit(
             root_id,
             contents=[Content(digest(1), 77, facts)],
-            names=[Name("a/b.jpg", Fingerprint("f"), digest(1), "2020-01-01", "file name", words)],
+            names=[Name("a/b.jpg", Fingerprint("f"), digest(1), "2020-01-01", "file name", words, "m")],
         )
     (content_id,) = store.catalog.one("SELECT id FROM contents")
     described = describe(store.catalog, [content_id])[content_id]
@@ -109,7 +109,7 @@ def test_everything_of_a_name_comes_back(store: Store) -> None:
         ("pets", "folder", "tag"),
     ]
     state = names.states(store.catalog, root_id)["a/b.jpg"]
-    assert state == names.State(Fingerprint("f"), names.words_hash(words), frozenset({names.FACTS_TASK}))
+    assert state == names.State(Fingerprint("f"), "m", frozenset({names.FACTS_TASK}))
 
 
 def test_the_best_date_is_exif_then_the_files_name_then_its_time(store: Store) -> None:
@@ -131,8 +131,8 @@ def test_regions_words_and_pairs_need_no_new_format(store: Store) -> None:
         parts.picture(digest(1)),
         Part(parts.REGION, digest(1), box=(0.0, 0.0, 0.5, 0.5)),
         Part(parts.REGION, digest(1), box=(0.5, 0.0, 0.5, 0.5)),
-        Part(parts.WORDS, text="a dog"),
-        Part(parts.PAIR, digest(1), text="a dog"),
+        Part(WORDS, text="a dog"),
+        Part(PAIR, digest(1), text="a dog"),
     ]
     with store.writing() as writer:
         root_id = add_root(writer)
@@ -158,7 +158,7 @@ def test_two_spaces_lie_side_by_side(store: Store) -> None:
         root_id = add_root(writer)
         commit(writer, root_id, range(3))
         commit(writer, root_id, range(2), space=OTHER)
-    assert parts.spaces(store.catalog) == [SPACE, OTHER]
+    assert spaces.spaces(store.catalog) == [SPACE, OTHER]
     assert (len(vectors_of(store)), len(vectors_of(store, OTHER))) == (3, 2)
 
 
@@ -273,14 +273,14 @@ def test_a_lasting_refusal_takes_the_name_away_and_a_passing_one_does_not(store:
 
 
 def test_a_pair_may_be_shorter_than_unit_length(store: Store) -> None:
-    pair = Part(parts.PAIR, digest(1), text="a dog")
+    pair = Part(PAIR, digest(1), text="a dog")
     with store.writing() as writer:
         root_id = add_root(writer)
         writer.commit(
             root_id,
             contents=[Content(digest(1), 1)],
             names=[Name("a.png", Fingerprint("1"), digest(1))],
-            vectors={SPACE: Vectored([pair], np.float32(0.5) * unit_rows(1))},
+            vectors={SPACE: Vectored([pair], np.float32(0.5) * unit_rows(1), PAIR)},
         )
     assert store.catalog.one("SELECT count(*) FROM rows") == (1,)
 

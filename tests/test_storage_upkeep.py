@@ -123,7 +123,7 @@ def test_adopting_takes_words_facts_and_tasks_along(filled: Store, other: Store)
     adoption.adopt(filled, other)
     adoption.adopt(filled, other)
     assert filled.catalog.all(upkeep_words) == [("a dog", "8.png")]
-    assert names.content_tasks(filled.catalog, digest(8), SPACE) == {
+    assert names.content_tasks(filled.catalog, digest(8)) == {
         names.FACTS_TASK,
         names.vector_task(SPACE),
     }

@@ -30,8 +30,9 @@ from joining import join, parts
 from text_graph import write_text_graph
 
 if TYPE_CHECKING:
-    from graph import Storage
     from parts import Part
+
+    from picfind.encoders._graph import Storage
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "src/picfind/encoders/builtin_model"

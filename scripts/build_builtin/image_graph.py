@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from graph import Graph, Storage
 from lite2 import EPSILON, SIDE, Block, blocks, same_padding
 from numpy.typing import NDArray
 from onnx import TensorProto
 from parts import Part, compose
+
+from picfind.encoders._graph import Graph, Storage
 
 if TYPE_CHECKING:
     from pathlib import Path

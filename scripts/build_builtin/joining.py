@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from parts import Part
 
 if TYPE_CHECKING:
-    from graph import Graph
+    from picfind.encoders._graph import Graph
 
 TEMPERATURE = 2.0
 SENTENCE = "a photo of a {name}, {definition}"

@@ -13,7 +13,8 @@ from math import isclose
 from typing import Literal
 
 import numpy as np
-from graph import Graph
+
+from picfind.encoders._graph import Graph
 
 Side = Literal["image", "text"]
 Writer = Callable[[Graph, Mapping[str, str]], str]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from graph import Graph, Storage
 from numpy.typing import NDArray
 from onnx import TensorProto
 from parts import Part, compose
+
+from picfind.encoders._graph import Graph, Storage
 
 if TYPE_CHECKING:
     from pathlib import Path

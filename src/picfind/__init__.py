@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from picfind.api import Gallery, load_encoder, open  # noqa: A004
     from picfind.encoders.base import Encoder, EncoderCard
     from picfind.errors import PicfindError
-    from picfind.ingest.run import Report
+    from picfind.ingest.report import Report
     from picfind.settings import Settings, load_settings
     from picfind.types import Hit, Results, Space
 
@@ -31,7 +31,7 @@ _HOMES = {
     "Gallery": "picfind.api",
     "Hit": "picfind.types",
     "PicfindError": "picfind.errors",
-    "Report": "picfind.ingest.run",
+    "Report": "picfind.ingest.report",
     "Results": "picfind.types",
     "Settings": "picfind.settings",
     "Space": "picfind.types",

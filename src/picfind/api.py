@@ -10,15 +10,17 @@ from types import TracebackType
 from typing import Self, cast
 
 from picfind import encoders, keys
+from picfind.captions.table import CaptionTable
 from picfind.datasets.folder import Folder
 from picfind.encoders.base import Encoder, EncoderCard, Role
 from picfind.errors import UnknownSpaceError, UsageError
 from picfind.images import Limits
-from picfind.ingest.run import Report, run
-from picfind.search.query import PYTHON, Query, Term, Token, parse
+from picfind.ingest.report import Report
+from picfind.ingest.run import run
+from picfind.search.query import EVERYTHING, PYTHON, Query, Term, Token, parse
 from picfind.search.searcher import NO_PICTURES, Searcher
 from picfind.settings import Settings, cores, load_settings
-from picfind.storage import adoption, names, parts, roots, upkeep
+from picfind.storage import adoption, names, owed, roots, spaces, upkeep
 from picfind.storage.store import Store
 from picfind.types import Results, Space
 
@@ -26,19 +28,20 @@ from picfind.types import Results, Space
 def open(  # noqa: A001
     path: str | os.PathLike[str] | None = None,
     *,
-    model: str | None = None,
-    encoder: Encoder | None = None,
+    model: str | Sequence[str] | None = None,
+    encoder: Encoder | Sequence[Encoder] | None = None,
     create: bool = True,
     settings: Settings | None = None,
 ) -> Gallery:
     """Open the gallery in a folder; without a path, the one that the settings name.
 
-    A gallery that is not there is made, unless `create` is False. `model` is what to index and search with;
-    or give an `encoder` of your own. Raises
+    A gallery that is not there is made, unless `create` is False. `model` is what to index and search with, or
+    several: one for pictures and one for words, say; or give an `encoder` of your own, or several. Raises
     NoGalleryError, NewerGalleryError, DamagedGalleryError, UsageError.
     """
     settings = settings or load_settings()
-    settings = replace(settings, model=model or settings.model)
+    if model:
+        settings = replace(settings, model=(model,) if isinstance(model, str) else tuple(model))
     folder = Path(path) if path is not None else settings.gallery
     return Gallery(Store.open(folder, create=create), settings, encoder=encoder)
 
@@ -61,11 +64,13 @@ def load_encoder(
 class Gallery:
     """A searched collection of pictures, in one folder. Close it, or use it in a `with` block."""
 
-    def __init__(self, store: Store, settings: Settings, *, encoder: Encoder | None = None) -> None:
+    def __init__(
+        self, store: Store, settings: Settings, *, encoder: Encoder | Sequence[Encoder] | None = None
+    ) -> None:
         self.store = store
         self.settings = settings
-        self._encoder = encoder
-        self._searchers: dict[Space, Searcher] = {}
+        self._own = [encoder] if isinstance(encoder, Encoder) else list(encoder or ())
+        self._searchers: dict[tuple[Space, ...], Searcher] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -86,49 +91,71 @@ class Gallery:
 
     @property
     def spaces(self) -> list[Space]:
-        """The spaces that it has vectors of."""
-        return parts.spaces(self.store.catalog)
+        """The spaces that it has vectors of, those in use first."""
+        return spaces.spaces(self.store.catalog)
 
-    def index(self, source: str | os.PathLike[str], *, forget: bool = False) -> Report:
+    def index(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        captions: str | os.PathLike[str] | None = None,
+        forget: bool = False,
+    ) -> Report:
         """Add a folder's pictures, or bring them up to date; gives the last report.
 
-        Only what is new or changed is read, only what was never seen is encoded. Names of pictures that are no longer
-        there are forgotten; `forget` agrees to a run that loses more than half of them. Raises MissingSourceError,
-        WouldForgetError, GalleryBusyError, ReadOnlyGalleryError, GalleryWriteError, UnknownModelError.
+        Only what is new or changed is read, only what was never seen is encoded. `captions` is a table of what is
+        said of the pictures (CSV, JSON Lines, COCO captions JSON); what an earlier one said stays without it. Names of
+        pictures that are no longer there are forgotten; `forget` agrees to a run that loses more than half of them.
+        Raises MissingSourceError, WouldForgetError, GalleryBusyError, ReadOnlyGalleryError, GalleryWriteError,
+        UnknownModelError, ModelFilesError, UsageError.
         """
         report = Report()
-        for report in self.indexing(source, forget=forget):  # noqa: B007
+        for report in self.indexing(source, captions=captions, forget=forget):  # noqa: B007
             pass
         return report
 
     def indexing(
-        self, source: str | os.PathLike[str], *, forget: bool = False
+        self,
+        source: str | os.PathLike[str],
+        *,
+        captions: str | os.PathLike[str] | None = None,
+        forget: bool = False,
     ) -> Generator[Report, None, None]:
         """Like `index`, but yields a report after each commit. Ceasing to iterate cancels; nothing committed is lost."""
         dataset = self._dataset(source)
+        table = None if captions is None else CaptionTable.read(Path(captions).expanduser())
+        loaded = self._own or [self._load(card) for card in self.cards()]
         yield from run(
             dataset,
             self.store,
-            self._encoder or encoders.load(self.card(), self.settings),
+            loaded,
+            captions=table,
             workers=self.settings.workers or cores(),
             limits=self._limits,
             forget=forget,
         )
+        self._replace_old_revisions([encoder.space for encoder in loaded])
 
-    def search(self, query: Token | Sequence[Token | Term], *, k: int = 10) -> Results:
+    def search(
+        self, query: Token | Sequence[Token | Term], *, k: int = 10, against: str | Sequence[str] = EVERYTHING
+    ) -> Results:
         """The k pictures that answer best.
+
+        `against` says what the query is matched against: `pictures`, the `words` that belong to them, or both, where
+        the gallery has both; two rankings are then fused into one.
 
         A query is words (`"a dog on a beach"`), a picture (a path, the bytes of a file, a Pillow image), or a list
         of them with operators and weights: `["2:a dog", "+", Path("beach.jpg"), "-", "people"]`. A string that looks
         like a path to a picture is one. Raises UsageError, UnknownSpaceError, PictureError.
         """
-        return self.answer(Query(_terms(query), k=k))
+        against = (against,) if isinstance(against, str) else tuple(against)
+        return self.answer(Query(_terms(query), k=k, against=against))
 
     def answer(self, query: Query) -> Results:
         """Answer a query that has been parsed."""
         if not self.spaces:
             return Results((), 0, (NO_PICTURES,))
-        searcher = self._searcher(self.card())
+        searcher = self._searcher(self.cards())
         searcher.refresh()
         return searcher.search(query)
 
@@ -173,46 +200,83 @@ class Gallery:
         finally:
             theirs.close()
 
-    def card(self) -> EncoderCard:
-        """The model that this gallery is indexed and searched with.
+    def cards(self) -> list[EncoderCard]:
+        """The models that this gallery is indexed and searched with.
 
-        The one that was asked for; else the one that it already has vectors of; else the built-in one.
+        Those that were asked for; else those that it has in use; else the best one that is here.
         """
-        if self._encoder is not None:
-            return self._encoder.card
-        if self.settings.model is not None:
-            return encoders.find(self.settings.model, self.settings)
-        known = self.spaces
-        return encoders.find(known[0].name if known else DEFAULT_MODEL, self.settings)
+        if self._own:
+            return [encoder.card for encoder in self._own]
+        if self.settings.model:
+            return [encoders.find(name, self.settings) for name in self.settings.model]
+        used = [space.name for space in spaces.searched(self.store.catalog)]
+        return [encoders.find(name, self.settings) for name in used] or [encoders.default(self.settings)]
+
+    def use(self, model: str) -> Space:
+        """Search with this model from now on, instead of the one in use for the same: pictures, or words.
+
+        Raises UnknownSpaceError, which names the models that are there, and UsageError while it lacks vectors.
+        """
+        space = self._space(model)
+        upkeep.use(self.store, space)
+        return space
+
+    def drop(self, model: str) -> Space:
+        """Remove all vectors of a model. Raises UnknownSpaceError, and UsageError for one in use."""
+        space = self._space(model)
+        upkeep.drop(self.store, space)
+        return space
+
+    def _space(self, model: str) -> Space:
+        """The space that a name means, or `name@revision` where there are several revisions."""
+        found = [space for space in self.spaces if model in (space.name, str(space))]
+        if not found:
+            known = ", ".join(str(space) for space in self.spaces) or "none yet"
+            raise UnknownSpaceError(f"The gallery {self.folder} has no vectors of {model}. It has: {known}.")
+        if len(found) > 1:
+            several = ", ".join(str(space) for space in found)
+            raise UsageError(f"The gallery has several revisions of {model}. Say which: {several}.")
+        return found[0]
+
+    def _replace_old_revisions(self, encoded: Sequence[Space]) -> None:
+        """Switch from an old revision of a model to the one that has just been encoded, once that lacks nothing."""
+        for used in spaces.searched(self.store.catalog):
+            for space in encoded:
+                if space.name == used.name and space != used and space in self.spaces:
+                    kind = spaces.kind_of(self.store.catalog, space)
+                    if not owed.count(self.store.catalog, space, kind):
+                        upkeep.use(self.store, space)
 
     def _dataset(self, source: str | os.PathLike[str]) -> Folder:
         path = Path(source).expanduser()
         root = roots.find_root(self.store.catalog, roots.FOLDER_KIND, roots.location_of(path))
         return Folder(path, exclude=self.settings.exclude, root=root.path if root else None)
 
-    def _searcher(self, card: EncoderCard) -> Searcher:
-        self._explain_old_revision(card)
-        if card.space not in self._searchers:
-            encoder = self._encoder or encoders.load(card, self.settings, role="query")
-            self._searchers[card.space] = Searcher(
-                self.store, encoder, index=self.settings.index, limits=self._limits
+    def _searcher(self, cards: Sequence[EncoderCard]) -> Searcher:
+        wanted = tuple(card.space for card in cards)
+        if wanted not in self._searchers:
+            for card in cards:
+                self._explain_old_revision(card)
+            loaded = self._own or [self._load(card, role="query") for card in cards]
+            self._searchers[wanted] = Searcher(
+                self.store, loaded, index=self.settings.index, limits=self._limits
             )
-        return self._searchers[card.space]
+        return self._searchers[wanted]
+
+    def _load(self, card: EncoderCard, *, role: Role = "document") -> Encoder:
+        return encoders.load(card, self.settings, role=role, language=self.settings.language)
 
     def _explain_old_revision(self, card: EncoderCard) -> None:
         known = self.spaces
         if card.space not in known and any(space.name == card.name for space in known):
             raise UnknownSpaceError(
                 f"The gallery {self.folder} was made with another revision of {card.name}. Run `picfind index` on its "
-                "roots to encode them again."
+                "roots to encode them again; it is searched with the new one once that is complete."
             )
 
     @property
     def _limits(self) -> Limits:
         return Limits(max_pixels=self.settings.max_pixels, max_bytes=self.settings.max_bytes)
-
-
-DEFAULT_MODEL = "builtin"
 
 
 def _terms(query: Token | Sequence[Token | Term]) -> tuple[Term, ...]:

@@ -4,6 +4,7 @@
     ├── UsageError (ValueError)              what was asked for makes no sense: k = 0, an empty query
     ├── SettingsError (ValueError)           a setting of the environment or the config file cannot be read
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
+    ├── DownloadError (OSError)             a file could not be loaded from the network, or not kept
     ├── EncoderError
     │   ├── UnknownModelError (LookupError)  no encoder answers to this name
     │   └── ModelFilesError                  a model's files are missing, damaged or odd
@@ -43,6 +44,10 @@ class SettingsError(PicfindError, ValueError):
 
 class MissingExtraError(PicfindError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
+
+
+class DownloadError(PicfindError, OSError):
+    """A file could not be loaded from the network, or not be kept. Nothing half-loaded is taken for whole."""
 
 
 class EncoderError(PicfindError):

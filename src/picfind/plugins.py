@@ -1,6 +1,6 @@
 """Finds plug-ins: a file of the right folder, under its own name, and entry points of other packages.
 
-`base.py` holds the contract, and a file whose name begins with an underscore is what a plug-in keeps to itself.
+`base.py` holds the contract; what begins with an underscore is what plug-ins share, or one of them keeps to itself.
 
 Nothing registers itself by being imported, and listing names imports nothing.
 """

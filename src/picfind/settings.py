@@ -33,10 +33,15 @@ class Settings:
 
     gallery: Path = field(default_factory=_default_gallery)
     """The folder of the gallery."""
-    model: str | None = None
-    """The model to index and search with; None: what the gallery already has, else the best that is at hand."""
+    model: tuple[str, ...] = ()
+    """The models to index and search with; none: those that the gallery has in use, else the best that is at hand.
+
+    Several are separated by commas: one for pictures and one for words, say.
+    """
     models: tuple[Path, ...] = field(default_factory=_default_models)
     """Folders searched for models, first one first; downloads go to the last. Split as the system splits PATH."""
+    language: str | None = None
+    """The language of queries, for models that want to know it: `de`, or as the model calls it, `deu_Latn`."""
     device: str = "auto"
     """Where models run: `cpu`, `cuda`, `directml`, `coreml`, `openvino`, or `auto`, the first of them that is there."""
     index: str = "flat"
@@ -122,6 +127,11 @@ def _paths(value: Any) -> tuple[Path, ...]:
     return tuple(_path(part) for part in _several(value) if part)
 
 
+def _names(value: Any) -> tuple[str, ...]:
+    parts = value if isinstance(value, list | tuple) else _text(value).split(",")
+    return tuple(_text(part).strip() for part in parts if _text(part).strip())
+
+
 def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(_text(part) for part in _several(value) if part)
 
@@ -145,8 +155,9 @@ def _count(minimum: int) -> Callable[[Any], int]:
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "gallery": _path,
-    "model": _text,
+    "model": _names,
     "models": _paths,
+    "language": _text,
     "device": _text,
     "index": _text,
     "workers": _count(0),

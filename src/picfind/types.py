@@ -23,6 +23,11 @@ For a file it is made of its size and modification time; for a URL it would be a
 
 CAPTION, TAG, TITLE, RECOGNISED = "caption", "tag", "title", "recognised"
 """The kinds of `Words`."""
+PICTURE, WORDS, PAIR = "picture", "words", "pair"
+"""What the vectors of a space stand for. Pairs are pictures joined with their words, and are searched as pictures."""
+TABLE, FILE_NAME, FOLDER = "table", "file name", "folder"
+HINTS = frozenset({FILE_NAME, FOLDER})
+"""Origins of `Words` that are treated apart: tables are given to single runs, names only hint at what is seen."""
 
 
 @dataclass(frozen=True, slots=True)

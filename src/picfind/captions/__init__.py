@@ -1,1 +1,1 @@
-"""Pictures to words: what already stands beside a picture (sidecar.py) and in tables (table.py)."""
+"""Pictures to words: what already stands beside a picture (sidecar.py), in its name (naming.py), and in tables (table.py)."""

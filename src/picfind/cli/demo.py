@@ -64,7 +64,7 @@ def demo(
     """Index a few sample photos that come with an installed package, search them, and write a page of the answers."""
     sources = [photos] if photos else _samples()
     settings = settings_of(gallery=gallery or _gallery_of(sources))
-    settings = replace(settings, model=None, exclude=settings.exclude if photos else _NO_PHOTOS)
+    settings = replace(settings, model=(), exclude=settings.exclude if photos else _NO_PHOTOS)
     with picfind.open(settings=settings) as opened:
         for source in sources:
             index_source(opened, source)

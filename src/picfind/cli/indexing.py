@@ -14,9 +14,9 @@ import typer
 import picfind
 from picfind import keys
 from picfind.api import Gallery
-from picfind.cli.options import DONE, FAILED, GalleryFlag, ModelFlag, say, settings_of
+from picfind.cli.options import DONE, FAILED, GalleryFlag, ModelFlag, counted, say, settings_of
 from picfind.errors import MissingSourceError, SourceError
-from picfind.ingest.run import Report
+from picfind.ingest.report import Report
 
 _SHOWN_REFUSALS = 10
 
@@ -27,6 +27,15 @@ def index(
     ],
     gallery: GalleryFlag = None,
     model: ModelFlag = None,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            "--captions",
+            "-c",
+            metavar="FILE",
+            help="A table of what is said of the pictures: CSV, JSON Lines, COCO captions JSON.",
+        ),
+    ] = None,
     exclude: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,7 +56,7 @@ def index(
 ) -> None:
     """Add folders of pictures, or bring them up to date. Running it again goes on where it stopped."""
     settings = settings_of(
-        gallery=gallery, model=model, exclude=tuple(exclude) if exclude else None, workers=workers
+        gallery=gallery, model=model or None, exclude=tuple(exclude) if exclude else None, workers=workers
     )
     if not any(os.path.exists(keys.absolute(source)) for source in sources):
         raise MissingSourceError(_missing(sources))
@@ -55,7 +64,7 @@ def index(
     with picfind.open(settings=settings) as opened:
         for source in sources:
             try:
-                index_source(opened, source, forget=forget, quiet=quiet)
+                index_source(opened, source, captions=captions, forget=forget, quiet=quiet)
             except SourceError as error:  # one drive that is not plugged in must not keep the others waiting
                 say(f"picfind: {error}")
                 failed = True
@@ -69,17 +78,35 @@ def _missing(sources: list[Path]) -> str:
     )
 
 
-def index_source(gallery: Gallery, source: Path, *, forget: bool = False, quiet: bool = False) -> Report:
+def index_source(
+    gallery: Gallery,
+    source: Path,
+    *,
+    captions: Path | None = None,
+    forget: bool = False,
+    quiet: bool = False,
+) -> Report:
     """Index one source with a bar on stderr and a summary after it. Gives the last report."""
     refused = []
     last = Report()
-    with closing(gallery.indexing(source, forget=forget)) as reports:
+    with closing(gallery.indexing(source, captions=captions, forget=forget)) as reports:
         shown = reports if quiet or not sys.stderr.isatty() else _with_bar(reports, source.name)
         for last in shown:
             refused += [f"{keys.shown(refusal.key)}: {refusal.reason}" for refusal in last.refusals]
     if not quiet:
         _summarise(source, last, refused)
+    if captions is not None and not quiet:
+        say(_said_by(captions, last))
     return last
+
+
+def _said_by(captions: Path, report: Report) -> str:
+    if report.in_table:
+        return f"  {captions.name} says something of {counted(report.in_table, 'picture')}."
+    return (
+        f"  {captions.name} says nothing of these pictures: the paths that it names must end like theirs, or theirs "
+        "like those."
+    )
 
 
 def _with_bar(reports: Iterator[Report], title: str) -> Iterator[Report]:
@@ -104,6 +131,9 @@ def _with_bar(reports: Iterator[Report], title: str) -> Iterator[Report]:
 def _summarise(source: Path, report: Report, refused: list[str]) -> None:
     counts = {
         "encoded": report.encoded,
+        "read": report.read,
+        "encoded with their words": report.pairs,
+        "texts encoded": report.texts,
         "known already": report.reused,
         "unchanged": report.unchanged,
         "forgotten": report.forgotten,
@@ -112,7 +142,8 @@ def _summarise(source: Path, report: Report, refused: list[str]) -> None:
         "refused before": report.barred,
     }
     told = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number) or "no pictures"
-    rate = f", {report.encoded / report.seconds:.0f} a second" if report.encoded and report.seconds else ""
+    steps = report.encoded + report.pairs
+    rate = f", {steps / report.seconds:.0f} a second" if steps and report.seconds else ""
     say(f"{keys.shown(str(source))}: {told} in {report.seconds:.1f} s{rate}.")
     for gap in report.gaps:
         say(f"  could not be listed: {keys.shown(gap.prefix)} ({gap.reason})")

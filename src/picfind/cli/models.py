@@ -1,29 +1,111 @@
-"""`picfind models`."""
+"""`picfind models`: what there is, and how it comes here."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
 
 import typer
 
 from picfind import encoders
-from picfind.api import DEFAULT_MODEL
-from picfind.cli.options import JsonFlag, settings_of
+from picfind.cli.options import DONE, FAILED, JsonFlag, say, settings_of
+from picfind.encoders.base import EncoderCard
+from picfind.fetch import Progress
+from picfind.models import check as checking
+from picfind.models import pull as pulling
+
+models_app = typer.Typer(
+    help="List models with their licences and sizes; pull one; check one.", rich_markup_mode=None
+)
 
 
-def models(as_json: JsonFlag = False) -> None:
-    """List the models that are known by name, with their licences and sizes. Loads none."""
+@models_app.callback(invoke_without_command=True)
+def list_models(ctx: typer.Context, as_json: JsonFlag = False) -> None:
+    """List models with their licences and sizes; pull one; check one."""
+    if ctx.invoked_subcommand is not None:
+        return
     settings = settings_of()
     cards = encoders.cards(settings)
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(card) for card in cards], ensure_ascii=False, indent=2))
         return
-    default = settings.model or DEFAULT_MODEL
-    for card in cards:
-        mark = "*" if card.name == default else " "
-        size = f"{card.image_size} px" if card.image_size else "no pictures"
-        typer.echo(f"{mark} {card.name}  {card.dim}-d, {size}, {card.size_mb:.0f} MB, {card.licence}")
-        if card.note:
-            typer.echo(f"    {card.note}")
+    used = settings.model or (encoders.default(settings).name,)
+    for card in sorted(cards, key=lambda card: not card.installed):
+        _describe(card, marked=card.name in used)
     typer.echo("* is used where a gallery has no vectors yet and --model is not given.")
+    typer.echo("- is not here yet: `picfind models pull NAME` loads it.")
+
+
+def _describe(card: EncoderCard, *, marked: bool) -> None:
+    mark = "*" if marked else " " if card.installed else "-"
+    size = f"{card.image_size} px" if card.image_size else "no pictures"
+    typer.echo(f"{mark} {card.name}  {card.dim}-d, {size}, {card.size_mb:,.0f} MB, {card.licence}")
+    if card.recall:
+        figures = ", ".join(f"{name} {value:g} %" for name, value in card.recall.items())
+        typer.echo(f"    {figures} ({card.recall_source})")
+    if card.note:
+        typer.echo(f"    {card.note}")
+
+
+@models_app.command("pull")
+def pull(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="A model of the list, or a repository of the hub: owner/name."),
+    ],
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Load a model from the hub. An interrupted download goes on where it stopped."""
+    with _bar(quiet or not sys.stderr.isatty()) as progress:
+        card = pulling.pull(
+            name,
+            settings_of(),
+            progress=progress,
+            waiting=lambda: say("Another process is loading this model; waiting for it."),
+        )
+    if not quiet:
+        say(
+            f"{card.name} is here: {card.size_mb:,.1f} MB, licence {card.licence}. Use it with --model {card.name}."
+        )
+
+
+@contextmanager
+def _bar(quiet: bool) -> Iterator[Progress | None]:
+    """A bar on stderr that shows the file which is being loaded."""
+    if quiet:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as shown:
+        tasks = {}
+
+        def tell(file: str, done: int, size: int) -> None:
+            if file not in tasks:
+                tasks[file] = shown.add_task(file, total=size)
+            shown.update(tasks[file], completed=done)
+
+        yield tell
+
+
+@models_app.command("check")
+def check(
+    folder: Annotated[str, typer.Argument(metavar="MODEL", help="A model's folder or name.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say what is missing or odd in a model's folder, and encode one picture and one sentence with it."""
+    found = checking.check(folder, settings_of())
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2))
+    else:
+        for line in (*found.problems, *found.measured):
+            typer.echo(line)
+        typer.echo(f"{os.fspath(folder)}: {'something is wrong' if found.problems else 'all is well'}.")
+    raise typer.Exit(FAILED if found.problems else DONE)

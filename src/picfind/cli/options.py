@@ -18,8 +18,13 @@ GalleryFlag = Annotated[
     typer.Option("--gallery", "-g", metavar="DIR", help="The gallery's folder. Also PICFIND_GALLERY."),
 ]
 ModelFlag = Annotated[
-    str | None,
-    typer.Option("--model", "-m", metavar="NAME", help="The model to encode with. Also PICFIND_MODEL."),
+    list[str] | None,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        help="The model to encode with; may be repeated: one for pictures, one for words. Also PICFIND_MODEL.",
+    ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

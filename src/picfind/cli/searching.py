@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -11,8 +12,19 @@ import typer
 import picfind
 from picfind.cli import answers
 from picfind.cli.options import DONE, NOTHING_FOUND, GalleryFlag, JsonFlag, ModelFlag, say, settings_of
-from picfind.search.query import TERMINAL, Query, parse
+from picfind.search.query import EVERYTHING, TERMINAL, Query, parse
 from picfind.types import Results
+
+
+class Against(enum.Enum):
+    """What a query is matched against."""
+
+    PICTURES = "pictures"
+    WORDS = "words"
+    BOTH = "both"
+
+
+_AGAINST = {Against.PICTURES: ("pictures",), Against.WORDS: ("words",), Against.BOTH: EVERYTHING}
 
 
 def search(
@@ -25,6 +37,10 @@ def search(
     k: Annotated[int, typer.Option("-k", "--top", metavar="N", help="How many pictures.")] = 10,
     gallery: GalleryFlag = None,
     model: ModelFlag = None,
+    against: Annotated[
+        Against,
+        typer.Option(help="What to match against: the pictures, the words that belong to them, or both."),
+    ] = Against.BOTH,
     index: Annotated[
         str | None,
         typer.Option(
@@ -48,9 +64,9 @@ def search(
     form = _form(as_json, as_jsonl, paths, print0)
     terms = parse(query, allow=TERMINAL, stdin=lambda: sys.stdin.buffer.read())
     with picfind.open(
-        settings=settings_of(gallery=gallery, model=model, index=index), create=False
+        settings=settings_of(gallery=gallery, model=model or None, index=index), create=False
     ) as opened:
-        results = opened.answer(Query(terms, k=k))
+        results = opened.answer(Query(terms, k=k, against=_AGAINST[against]))
     for warning in results.warnings:
         say(f"picfind: {warning}")
     _show(results, form, " ".join(query))

@@ -15,6 +15,7 @@ from picfind.api import Gallery
 from picfind.cli.options import DONE, FAILED, GalleryFlag, JsonFlag, counted, say, settings_of, sized
 from picfind.errors import UsageError
 from picfind.storage import health, roots, upkeep
+from picfind.types import PAIR, PICTURE, WORDS
 
 _SHOWN_REFUSALS = 10
 
@@ -44,9 +45,17 @@ def status(
     for space in told["spaces"]:
         typer.echo(
             f"model     {space['name']}@{space['revision']}  {space['vectors']:,} x {space['dim']}, "
-            f"{sized(space['bytes'])}"
+            f"{sized(space['bytes'])}, of {_KINDS[space['kind']]}{'' if space['in_use'] else ', not in use'}"
+            f"{_lacking(space)}"
         )
     _list_refusals(told["refusals"], everything=refusals)
+
+
+_KINDS = {PICTURE: "pictures", WORDS: "words", PAIR: "pictures with their words"}
+
+
+def _lacking(space: dict[str, Any]) -> str:
+    return f", {space['lacking']:,} still to encode" if space["lacking"] else ""
 
 
 def _list_refusals(refused: list[dict[str, Any]], *, everything: bool) -> None:

@@ -29,6 +29,7 @@ class Dataset(Protocol):
     def items(self) -> Iterator[Item | Gap]:
         """Everything in it, without reading any of it: stat only. Each key once, in a stable order.
 
+        An item's sidecars come with it, sorted by key; their changes do not touch the item's own fingerprint.
         Raises MissingSourceError when the source itself is not there.
         """
         ...

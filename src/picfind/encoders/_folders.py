@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,11 +20,13 @@ from typing import Any
 import platformdirs
 
 from picfind import keys
+from picfind.encoders.base import EncoderCard
 from picfind.errors import ModelFilesError
 from picfind.settings import Settings
 
 MANIFEST = "picfind.json"
 _CHUNK = 1 << 20
+_REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HINT = "Pull, export or copy the model again."
 
 
@@ -44,14 +47,17 @@ class Manifest:
 def named(spec: str, settings: Settings) -> Path | None:
     """The folder that a model's name or path means, None where there is none.
 
-    A name without a separator is looked for in the folders of models first, in their order.
+    A name without a separator is looked for in the folders of models first, in their order. A repository's name
+    (`owner/name`) that is no path means the folder `owner--name` there.
     """
     if spec and spec not in (".", "..") and spec == Path(spec).name:
         for place in settings.models:
             if os.path.isdir(place / spec):
                 return place / spec
     path = keys.absolute(Path(spec))
-    return path if spec and os.path.isdir(path) else None
+    if spec and os.path.isdir(path):
+        return path
+    return named(spec.replace("/", "--"), settings) if _REPOSITORY.fullmatch(spec) else None
 
 
 def listed(settings: Settings) -> Iterator[Path]:
@@ -68,7 +74,7 @@ def listed(settings: Settings) -> Iterator[Path]:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a model's folder. Raises ModelFilesError when it is missing or is none."""
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ModelFilesError(f"The model's file {path} cannot be read: {reason}. {_HINT}") from error
@@ -82,17 +88,25 @@ def read_manifest(folder: Path) -> Manifest | None:
     if not os.path.isfile(folder / MANIFEST):
         return None
     try:
-        return Manifest(**read_json(folder / MANIFEST))
+        found = Manifest(**read_json(folder / MANIFEST))
     except TypeError as error:
         raise ModelFilesError(f"The model's file {folder / MANIFEST} is odd: {error}. {_HINT}") from error
+    texts = [found.family, found.licence, found.source]
+    tables = [found.files, found.about]
+    if all(isinstance(table, dict) for table in tables):
+        texts += [*found.files, *found.files.values()]
+        if all(isinstance(text, str) for text in texts):
+            return found
+    raise ModelFilesError(f"The model's file {folder / MANIFEST} is odd: a value has another type. {_HINT}")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `picfind.json` with the hashes of all files that lie in the folder now."""
+    inside = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     names = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != MANIFEST and not path.name.startswith(".")
+        path.as_posix()
+        for path in inside
+        if path != Path(MANIFEST) and not any(part.startswith(".") for part in path.parts)
     )
     files = {name: digest(folder / name) for name in names}
     text = json.dumps({**asdict(manifest), "files": files}, ensure_ascii=False, indent=2)
@@ -133,6 +147,28 @@ def revision(folder: Path, files: Sequence[str], how: str) -> str:
 def size_mb(folder: Path, files: Sequence[str]) -> float:
     """The size of some files in millions of bytes."""
     return round(sum((folder / name).stat().st_size for name in files) / 1e6, 1)
+
+
+def card_or_fault(
+    folder: Path, read: Callable[[Path], EncoderCard], *, family: str, towers: tuple[str, ...]
+) -> EncoderCard:
+    """The card that `read` gives of a folder; of one that is damaged, a card that is not installed and says why."""
+    try:
+        return read(folder)
+    except (ModelFilesError, OSError) as error:
+        return EncoderCard(
+            name=folder.name,
+            family=family,
+            revision="",
+            dim=0,
+            licence="not stated",
+            source=str(folder),
+            size_mb=0.0,
+            image_size=None,
+            note=f"Damaged: {error}",
+            towers=towers,
+            installed=False,
+        )
 
 
 def digest(path: Path) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image
 
 from picfind.errors import EncoderError
-from picfind.types import Floats, Space
+from picfind.types import PAIR, PICTURE, WORDS, Floats, Space
 
 T = TypeVar("T", contravariant=True)
 Picturelike = str | Path | bytes | Image.Image
@@ -68,6 +68,11 @@ class EncoderCard:
         """The space that its vectors live in."""
         return Space(self.name, self.revision, self.dim)
 
+    @property
+    def kind(self) -> str:
+        """What its vectors of a gallery stand for: pictures, words, or pairs of both."""
+        return PAIR if "pair" in self.towers else PICTURE if "image" in self.towers else WORDS
+
 
 class Tower(Protocol[T]):
     """One modality of an encoder. Both methods may be called from several threads at once."""
@@ -99,6 +104,11 @@ class Encoder:
     def space(self) -> Space:
         """The space that its vectors live in."""
         return self.card.space
+
+    @property
+    def kind(self) -> str:
+        """What its vectors of a gallery stand for: pairs where it can join, else pictures, else words."""
+        return PAIR if self.pair else PICTURE if self.image else WORDS
 
     def encode_images(self, pictures: Iterable[Picturelike], *, batch_size: int | None = None) -> Floats:
         """(n, dim) float32, unit rows: the vectors of pictures, given as paths, bytes of files or Pillow images.

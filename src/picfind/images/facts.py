@@ -11,8 +11,13 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-FACTS_VERSION = 1
-"""Goes up when more is read, or read differently: galleries then read the facts of their pictures again."""
+from picfind.images.texts import as_utf8
+
+FACTS_VERSION = 2
+"""Goes up when more is read, or read differently: galleries then read the facts of their pictures again.
+
+2: the words of the inside are read with the facts.
+"""
 
 _EARLIEST, _LATEST = 1826, 2100
 _LONGEST = 100
@@ -51,7 +56,7 @@ class Facts:
 
 def orientation_of(exif: Image.Exif) -> int | None:
     """The orientation that EXIF gives, 1 to 8."""
-    value = _value(exif, ExifTags.Base.Orientation)
+    value = value_of(exif, ExifTags.Base.Orientation)
     return int(value) if isinstance(value, int) and 1 <= value <= 8 else None
 
 
@@ -59,7 +64,7 @@ def read_facts(
     exif: Image.Exif, *, picture_format: str, size: tuple[int, int], orientation: int | None
 ) -> Facts:
     """Gather the facts; `size` is (width, height) of the upright picture. Never raises for what EXIF holds."""
-    detail, place = _folder(exif, ExifTags.IFD.Exif), _folder(exif, ExifTags.IFD.GPSInfo)
+    detail, place = folder_of(exif, ExifTags.IFD.Exif), folder_of(exif, ExifTags.IFD.GPSInfo)
     latitude, longitude = _coordinates(place)
     return Facts(
         format=picture_format,
@@ -76,14 +81,16 @@ def read_facts(
     )
 
 
-def _folder(exif: Image.Exif, which: ExifTags.IFD) -> Mapping[int, Any]:
+def folder_of(exif: Image.Exif, which: ExifTags.IFD) -> Mapping[int, Any]:
+    """The tags of a folder within EXIF; none where it is damaged."""
     try:
         return exif.get_ifd(which)
     except Exception:  # Pillow promises nothing about what damaged EXIF makes it raise
         return {}
 
 
-def _value(folder: Mapping[int, Any], tag: int) -> Any:
+def value_of(folder: Mapping[int, Any], tag: int) -> Any:
+    """The value of a tag; None where there is none, or it is damaged."""
     try:
         return folder.get(tag)  # Pillow decodes a value when it is asked for
     except Exception:
@@ -91,21 +98,13 @@ def _value(folder: Mapping[int, Any], tag: int) -> Any:
 
 
 def _text(folder: Mapping[int, Any], tag: int) -> str | None:
-    value = _value(folder, tag)
+    value = value_of(folder, tag)
     if isinstance(value, bytes):
         value = value.decode("latin-1")
     if not isinstance(value, str):
         return None
-    plain = "".join(letter if letter.isprintable() else " " for letter in _as_utf8(value).partition("\0")[0])
+    plain = "".join(letter if letter.isprintable() else " " for letter in as_utf8(value).partition("\0")[0])
     return " ".join(plain.split())[:_LONGEST] or None
-
-
-def _as_utf8(text: str) -> str:
-    """Pillow reads EXIF text as Latin-1; cameras and programs write UTF-8."""
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
 
 
 def _taken(detail: Mapping[int, Any]) -> str | None:
@@ -137,7 +136,7 @@ def _coordinates(place: Mapping[int, Any]) -> tuple[float | None, float | None]:
 
 
 def _degrees(place: Mapping[int, Any], tag: int, side_tag: int, sides: str, most: float) -> float | None:
-    parts, side = _value(place, tag), (_text(place, side_tag) or "?").upper()
+    parts, side = value_of(place, tag), (_text(place, side_tag) or "?").upper()
     if not isinstance(parts, tuple) or not 1 <= len(parts) <= 3 or side not in tuple(sides):
         return None
     numbers = [_number(part) for part in parts]
@@ -148,10 +147,10 @@ def _degrees(place: Mapping[int, Any], tag: int, side_tag: int, sides: str, most
 
 
 def _altitude(place: Mapping[int, Any]) -> float | None:
-    metres = _number(_value(place, ExifTags.GPS.GPSAltitude))
+    metres = _number(value_of(place, ExifTags.GPS.GPSAltitude))
     if not math.isfinite(metres):
         return None
-    below = _value(place, ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
+    below = value_of(place, ExifTags.GPS.GPSAltitudeRef) in (1, b"\x01")
     return round(-metres if below else metres, 3)
 
 

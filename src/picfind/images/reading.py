@@ -5,16 +5,14 @@ Everything here may be called from many threads at once; decoding itself runs wi
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from PIL import Image, ImageFile
+from PIL import Image
 
 from picfind import keys
 from picfind.errors import (
@@ -25,9 +23,13 @@ from picfind.errors import (
     TruncatedPictureError,
 )
 from picfind.images.facts import Facts, orientation_of, read_facts
-from picfind.images.formats import kind_of, loader_of
+from picfind.images.formats import kind_of
 from picfind.images.heif import open_heif
+from picfind.images.iptc import iptc_of
+from picfind.images.opening import exif_of, load, open_header, open_whole_png, quiet
 from picfind.images.pixels import rgb, upright
+from picfind.images.words import words_of
+from picfind.types import Words
 
 _CHUNK = 1 << 20
 _LONGEST_DETAIL = 160
@@ -50,6 +52,16 @@ class Picture:
 
     image: Image.Image
     facts: Facts
+    words: tuple[Words, ...] = ()
+    """What the file itself says in words: captions, titles, tags."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What a picture's file says of itself, without its pixels: the same as in `Picture`."""
+
+    facts: Facts
+    words: tuple[Words, ...]
 
 
 _DEFAULT_LIMITS = Limits()
@@ -68,6 +80,22 @@ def decode(data: bytes, *, at_least: int | None = 512, limits: Limits = _DEFAULT
         if kind == "HEIF":
             return _decode_heif(data, limits)
         return _decode_with_pillow(data, kind, at_least, limits)
+
+
+def inspect(data: bytes, *, limits: Limits = _DEFAULT_LIMITS) -> Inspected:
+    """The facts and words of the bytes of a file, from its header: no pixels are decoded, nor looked at for damage.
+
+    What `decode` takes is taken here too; of a PNG that is damaged behind its pixels less may be read. Raises what
+    `decode` raises for what is too large, no picture, or damaged in its header.
+    """
+    _check_bytes(len(data), limits)
+    kind = kind_of(data)
+    with _picture_errors(kind):
+        if kind == "HEIF":
+            return _inside_heif(open_heif(data), limits)
+        opened = open_whole_png(data) if kind == "PNG" else open_header(data, kind)
+        _check_pixels(opened.size, limits)
+        return _inside(opened, kind, opened.size)
 
 
 def open_picture(
@@ -179,82 +207,20 @@ def _detail(error: Exception) -> str:
     return text[:_LONGEST_DETAIL] or type(error).__name__
 
 
-_PROCESS_WIDE = threading.Lock()
-
-
-@contextmanager
-def _quiet(*, lift_limit: bool = False) -> Iterator[None]:
-    """Keep Pillow from warning, for a moment: damaged metadata is nobody's business here.
-
-    The filters of `warnings` and Pillow's `MAX_IMAGE_PIXELS` belong to the whole process, so they are changed under
-    a lock (else two threads could restore them in the wrong order), for headers only, and put back. The limit is
-    lifted only where Pillow offers no other way: see `_load`.
-    """
-    with _PROCESS_WIDE, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        most = Image.MAX_IMAGE_PIXELS
-        if lift_limit:
-            Image.MAX_IMAGE_PIXELS = None
-        try:
-            yield
-        finally:
-            if lift_limit:
-                Image.MAX_IMAGE_PIXELS = most
-
-
-def _open(data: bytes, kind: str) -> ImageFile.ImageFile:
-    """Read the header.
-
-    The loader's class is called directly, because `Image.open` warns from 89 million pixels on and raises from 179,
-    by a limit of the whole process, while a phone's photo can have 200. What such loaders check themselves stays:
-    a GIF or WebP of more than 179 million pixels is refused by Pillow, whatever `max_pixels` says.
-    """
-    loader = loader_of(kind)
-    with _quiet():
-        return loader(BytesIO(data))
-
-
-def _load(opened: ImageFile.ImageFile, kind: str) -> None:
-    """Decode the pixels. A huge TIFF, whose size has been checked here, meets Pillow's limit a second time."""
-    if kind == "TIFF" and _is_beyond_pillow(opened):
-        with _quiet(lift_limit=True):
-            opened.load()
-    else:
-        opened.load()
-
-
-def _is_beyond_pillow(opened: ImageFile.ImageFile) -> bool:
-    with _PROCESS_WIDE:  # another thread may have lifted it for the moment
-        most = Image.MAX_IMAGE_PIXELS
-    return most is not None and opened.width * opened.height > most
-
-
-def _exif(source: Image.Image | bytes | None) -> Image.Exif:
-    """EXIF of an image or of a block of bytes; empty where it is too damaged to read."""
-    try:
-        with _quiet():
-            if isinstance(source, Image.Image):
-                return source.getexif()
-            exif = Image.Exif()
-            exif.load(source or b"")
-            return exif
-    except Exception:  # Pillow promises nothing about what damaged EXIF makes it raise
-        return Image.Exif()
-
-
 def _decode_with_pillow(data: bytes, kind: str, at_least: int | None, limits: Limits) -> Picture:
-    opened = _open(data, kind)
+    opened = open_header(data, kind)
     size = opened.size
     _check_pixels(size, limits)
     if kind == "JPEG" and at_least is not None:
         opened.draft(None, (at_least, at_least))
     if kind == "PNG":  # its EXIF may come after the pixels, and asking for it would decode under the lock
-        _load(opened, kind)
-    facts = _facts(_exif(opened), kind, size)
-    _load(opened, kind)
+        load(opened, kind)
+    inside = _inside(opened, kind, size)
+    load(opened, kind)
     # A TIFF is turned by Pillow as it loads. An AVIF is not: Pillow writes what the file's irot and imir say into
     # the orientation of its EXIF, in place of what was there, so turning by that is right, and once.
-    return Picture(upright(opened, None if kind == "TIFF" else facts.orientation), facts)
+    turn = None if kind == "TIFF" else inside.facts.orientation
+    return Picture(upright(opened, turn), inside.facts, inside.words)
 
 
 def _decode_heif(data: bytes, limits: Limits) -> Picture:
@@ -263,27 +229,35 @@ def _decode_heif(data: bytes, limits: Limits) -> Picture:
     So the HEIF standard (ISO/IEC 23008-12) has it: phones write both, and only the boxes count.
     """
     found = open_heif(data)
-    _check_pixels(found.size, limits)
-    exif = _exif(found.info.get("exif"))
-    with _quiet():
-        facts = read_facts(exif, picture_format="HEIF", size=found.size, orientation=orientation_of(exif))
+    inside = _inside_heif(found, limits)
     found.load()
     pixels = Image.frombytes(found.mode, found.size, found.data, "raw", found.mode, found.stride)
-    return Picture(upright(pixels, None), facts)
+    return Picture(upright(pixels, None), inside.facts, inside.words)
 
 
 def _from_image(image: Image.Image, limits: Limits) -> Picture:
     _check_pixels(image.size, limits)
     with _picture_errors(image.format or "image"):
         image.load()
-        facts = _facts(_exif(image), image.format or "", image.size)
+        inside = _inside(image, image.format or "", image.size)
         mine = image.copy() if image.mode == "RGB" else image  # any other mode becomes a new image anyway
-        return Picture(upright(mine, facts.orientation), facts)
+        return Picture(upright(mine, inside.facts.orientation), inside.facts, inside.words)
 
 
-def _facts(exif: Image.Exif, kind: str, size: tuple[int, int]) -> Facts:
-    with _quiet():
+def _inside(opened: Image.Image, kind: str, size: tuple[int, int]) -> Inspected:
+    exif = exif_of(opened)
+    with quiet():
         orientation = orientation_of(exif)
         on_its_side = kind != "TIFF" and (orientation or 1) >= 5  # Pillow gives a TIFF's size upright
         upright = (size[1], size[0]) if on_its_side else size
-        return read_facts(exif, picture_format=kind, size=upright, orientation=orientation)
+        facts = read_facts(exif, picture_format=kind, size=upright, orientation=orientation)
+        iptc = iptc_of(opened)
+    return Inspected(facts, words_of(exif, opened.info, iptc=iptc))
+
+
+def _inside_heif(found: Any, limits: Limits) -> Inspected:
+    _check_pixels(found.size, limits)
+    exif = exif_of(found.info.get("exif"))
+    with quiet():
+        facts = read_facts(exif, picture_format="HEIF", size=found.size, orientation=orientation_of(exif))
+    return Inspected(facts, words_of(exif, found.info))

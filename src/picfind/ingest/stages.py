@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
 
-from picfind.encoders.base import Encoder, Tower
+from PIL import Image
+
+from picfind.encoders.base import Encoder
 from picfind.errors import PictureError, PictureTooLargeError
-from picfind.images import Limits, decode, read_limited
+from picfind.images import Limits, Picture, decode, read_limited
 from picfind.ingest.changes import Change
-from picfind.storage.names import FACTS_TASK, Content, Refusal
-from picfind.types import Floats
+from picfind.ingest.wording import Said
+from picfind.storage.names import Content, Refusal
+from picfind.types import Floats, Space
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -29,86 +31,85 @@ B = TypeVar("B")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one change: its content and, where one was due, its vector; or a refusal; or neither of them.
+    """What became of one change: the content that its name points at and its vectors; or a refusal; or neither of them.
 
-    Neither means that the item has vanished since it was listed.
+    Neither means that the item has vanished since it was listed, or is no longer what was asked for.
     """
 
     change: Change
+    sha256: bytes | None = None
     content: Content | None = None
-    prepared: Any = None
-    """What the image tower's `prepare` made, while it waits to be encoded."""
-    vector: Floats | None = None
+    """What was read; None where the file was not opened because only its words had changed."""
+    said: Said | None = None
+    prepared: Mapping[Space, Any] = field(default_factory=dict)
+    """What the towers' `prepare` made, while it waits to be encoded."""
+    vectors: Mapping[Space, Floats] = field(default_factory=dict)
     refusal: Refusal | None = None
 
 
-class PictureWork:
-    """Reads, hashes, decodes and prepares one item; called by many threads at once."""
-
-    def __init__(
-        self, tower: Tower[Any], encoder: Encoder, *, limits: Limits, known: Callable[[bytes], frozenset[str]]
-    ) -> None:
-        """`known` gives the tasks that are done on some bytes, by their SHA-256."""
-        self._tower = tower
-        self._encoder = encoder
-        self._limits = limits
-        self._known = known
-        self._prepared: set[bytes] = set()
-        self._lock = threading.Lock()
+class Work(Protocol):
+    """What is done with one change: both methods are called by many threads at once."""
 
     def prepare(self, change: Change) -> Outcome:
         """Everything before the encoder. Never raises for what a picture is like: that becomes a refusal."""
-        item = change.item
-        try:
-            with item.open() as file:
-                data = read_limited(file, self._limits)
-        except FileNotFoundError:
-            return Outcome(change)
-        except PictureError as error:
-            return self._refused(change, error)
-        except OSError as error:
-            reason = f"It cannot be read: {error.strerror or error}."
-            return Outcome(change, refusal=Refusal(item.key, item.fingerprint, reason, lasting=False))
-        return self._take(change, data)
-
-    def prepare_and_encode(self, change: Change) -> Outcome:
-        """All of the work, in one thread."""
-        outcome = self.prepare(change)
-        return self.encode([outcome])[0] if outcome.prepared is not None else outcome
+        ...
 
     def encode(self, outcomes: list[Outcome]) -> list[Outcome]:
-        """Encode what has been prepared, as one batch, in its order."""
-        rows = self._tower.encode([outcome.prepared for outcome in outcomes])
-        return [
-            replace(outcome, prepared=None, vector=row) for outcome, row in zip(outcomes, rows, strict=True)
-        ]
+        """Encode what has been prepared, in its order."""
+        ...
 
-    def _take(self, change: Change, data: bytes) -> Outcome:
-        digest = hashlib.sha256(data).digest()
-        due = change.tasks - self._known(digest)
-        if not due or self._is_copy(digest):
-            return Outcome(change, Content(digest, len(data)))
-        try:
-            picture = decode(data, at_least=self._encoder.decode_size, limits=self._limits)
-            facts = picture.facts if FACTS_TASK in due else None
-            encode = due - {FACTS_TASK}
-            prepared = self._tower.prepare(picture.image) if encode else None
-        except PictureError as error:
-            return self._refused(change, error)
-        with self._lock:
-            self._prepared.add(digest)
-        return Outcome(change, Content(digest, len(data), facts), prepared)
 
-    def _refused(self, change: Change, error: PictureError) -> Outcome:
-        under = str(self._limits) if isinstance(error, PictureTooLargeError) else None
-        return Outcome(
-            change, refusal=Refusal(change.item.key, change.item.fingerprint, str(error), limits=under)
-        )
+def read_item(change: Change, limits: Limits, take: Callable[[Change, bytes, bytes], Outcome]) -> Outcome:
+    """Read an item and go on with `take`, which gets its bytes and their SHA-256. What cannot be read is refused."""
+    item = change.item
+    try:
+        with item.open() as file:
+            data = read_limited(file, limits)
+        return take(change, data, hashlib.sha256(data).digest())
+    except FileNotFoundError:
+        return Outcome(change)
+    except PictureError as error:
+        under = str(limits) if isinstance(error, PictureTooLargeError) else None
+        return Outcome(change, refusal=Refusal(item.key, item.fingerprint, str(error), limits=under))
+    except OSError as error:
+        reason = f"It cannot be read: {error.strerror or error}."
+        return Outcome(change, refusal=Refusal(item.key, item.fingerprint, reason, lasting=False))
 
-    def _is_copy(self, digest: bytes) -> bool:
-        """Whether this run has prepared the same bytes already, though they may not be committed yet."""
-        with self._lock:
-            return digest in self._prepared
+
+def decoded(data: bytes, encoders: Iterable[Encoder], limits: Limits) -> dict[int, Picture]:
+    """A picture at each size that some encoders want: what one of them sees does not depend on the others."""
+    return {
+        size: decode(data, at_least=size, limits=limits)
+        for size in sorted({entry.decode_size for entry in encoders})
+    }
+
+
+def encode_by_space(outcomes: list[Outcome], towers: Mapping[Space, Any]) -> list[Outcome]:
+    """Encode what is prepared, each space's as one batch."""
+    vectors: list[dict[Space, Floats]] = [{} for _ in outcomes]
+    for space, tower in towers.items():
+        waiting = [at for at, outcome in enumerate(outcomes) if space in outcome.prepared]
+        rows = tower.encode([outcomes[at].prepared[space] for at in waiting]) if waiting else ()
+        for at, row in zip(waiting, rows, strict=True):
+            vectors[at][space] = row
+    return [
+        replace(outcome, prepared={}, vectors=own) for outcome, own in zip(outcomes, vectors, strict=True)
+    ]
+
+
+def outcomes_of(
+    work: Work, due: Iterator[Change], encoders: Sequence[Encoder], pool: Executor, workers: int
+) -> Iterator[Outcome]:
+    """The outcomes of all changes, in their order, by as many threads as there are workers."""
+    ahead = workers * _AHEAD
+    if not any(encoder.on_accelerator for encoder in encoders):
+        return mapped(pool, lambda change: work.encode([work.prepare(change)])[0], due, ahead=ahead)
+    size = max(encoder.card.batch_size for encoder in encoders)
+    return batched_encode(work, mapped(pool, work.prepare, due, ahead=ahead + size), size)
+
+
+_AHEAD = 3
+"""Pictures under way for each worker: enough that none waits for a slow neighbour."""
 
 
 def mapped(pool: Executor, function: Callable[[A], B], items: Iterable[A], *, ahead: int) -> Iterator[B]:
@@ -128,21 +129,19 @@ def mapped(pool: Executor, function: Callable[[A], B], items: Iterable[A], *, ah
             future.cancel()
 
 
-def batched_encode(work: PictureWork, outcomes: Iterable[Outcome], batch_size: int) -> Iterator[Outcome]:
+def batched_encode(work: Work, outcomes: Iterable[Outcome], batch_size: int) -> Iterator[Outcome]:
     """Encode in batches in the thread that iterates, keeping the order of the outcomes."""
     held: list[Outcome] = []
     waiting = 0
     for outcome in outcomes:
         held.append(outcome)
-        waiting += outcome.prepared is not None
+        waiting += bool(outcome.prepared)
         if waiting == batch_size:
-            yield from _encode_held(work, held)
+            yield from work.encode(held)
             held, waiting = [], 0
-    yield from _encode_held(work, held)
+    yield from work.encode(held)
 
 
-def _encode_held(work: PictureWork, held: list[Outcome]) -> Iterator[Outcome]:
-    prepared = [outcome for outcome in held if outcome.prepared is not None]
-    encoded = iter(work.encode(prepared) if prepared else ())
-    for outcome in held:
-        yield next(encoded) if outcome.prepared is not None else outcome
+def rgb_of(pictures: Mapping[int, Picture], encoder: Encoder) -> Image.Image:
+    """The pixels that an encoder is given."""
+    return pictures[encoder.decode_size].image

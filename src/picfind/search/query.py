@@ -60,18 +60,28 @@ class Term:
         return f"{sign}{amount}{name}"
 
 
+EVERYTHING = ("pictures", "words")
+"""What a query can be matched against: the pictures themselves, and the words that belong to them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question: its terms, and how many pictures are wanted. Raises UsageError where it makes no sense."""
+    """A question: its terms, how many pictures are wanted, and what it is matched against.
+
+    Raises UsageError where it makes no sense.
+    """
 
     terms: tuple[Term, ...]
     k: int = 10
+    against: tuple[str, ...] = EVERYTHING
 
     def __post_init__(self) -> None:
         if not self.terms:
             raise UsageError("The query is empty. Ask with words or with the path of a picture.")
         if self.k < 1:
             raise UsageError(f"k is {self.k}: at least one picture must be asked for.")
+        if not self.against or not set(self.against) <= set(EVERYTHING):
+            raise UsageError("A query is matched against `pictures`, against `words`, or against both.")
 
 
 _WEIGHT = re.compile(r"(\d+(?:\.\d*)?|\.\d+):(.+)", re.DOTALL)

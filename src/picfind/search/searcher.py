@@ -1,59 +1,56 @@
-"""Questions to answers: encode the terms, combine them, search, and say of each hit what it is."""
+"""Questions to answers: match each against pictures, words or both, fuse the rankings, and say what each hit is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from picfind.encoders.base import Encoder
-from picfind.errors import EncoderError, UsageError
-from picfind.images import Limits, open_picture
+from picfind.errors import EncoderError, UnknownSpaceError
+from picfind.images import Limits
+from picfind.search.fusion import fuse
+from picfind.search.matcher import Asked, Matcher
 from picfind.search.query import Kind, Query, Term
-from picfind.search.snapshot import EXACT, Found, Snapshot
+from picfind.search.snapshot import EXACT, Found
 from picfind.storage import parts, roots
 from picfind.storage.descriptions import Described, describe
 from picfind.storage.store import Store
-from picfind.types import Floats, Hit, Results
+from picfind.types import Hit, Results
 
 NO_PICTURES = "The gallery has no pictures yet: run `picfind index FOLDER`."
 _TRIES = 5
-_NOTHING_LEFT = 1e-4
-"""Norm below which terms have cancelled out: what is left is rounding."""
+_LEAST_DEPTH = 200
+"""How far down rankings are fused at least: what is below both depths cannot come among the first."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """A query as vectors: each term's weighted row (n_terms, dim), and their unit sum (dim,)."""
+class _Ranked:
+    """The pictures of an answer, best first: content ids, scores, reasons, and the words that matched."""
 
-    terms: Floats
-    norm: float
-    vector: Floats
+    contents: Sequence[int]
+    scores: Sequence[float]
+    why: Sequence[Mapping[str, float]]
+    words: Mapping[int, str]
 
 
 class Searcher:
-    """Answers queries over one space of a gallery. Safe from several threads, but for `refresh`."""
+    """Answers queries over some spaces of a gallery. Safe from several threads, but for `refresh`."""
 
     def __init__(
-        self, store: Store, encoder: Encoder, *, index: str = EXACT, limits: Limits | None = None
+        self, store: Store, encoders: Sequence[Encoder], *, index: str = EXACT, limits: Limits | None = None
     ) -> None:
-        """Raises UnknownSpaceError and DamagedGalleryError."""
+        """`encoders` are those of the spaces that are searched. Raises UnknownSpaceError and DamagedGalleryError."""
         self._store = store
-        self._encoder = encoder
-        self._index = index
-        self._limits = limits or Limits()
-        self._snapshot = Snapshot(store, encoder.space, index=index)
+        self._matchers = [
+            Matcher(store, encoder, index=index, limits=limits or Limits()) for encoder in encoders
+        ]
 
     def refresh(self) -> bool:
         """See what has been committed since. Gives whether there was anything."""
-        if self._store.catalog.generation == self._snapshot.generation:
-            return False
-        self._snapshot = Snapshot(self._store, self._encoder.space, index=self._index)
-        return True
+        refreshed = [matcher.refresh() for matcher in self._matchers]
+        return any(refreshed)
 
     def search(self, query: Query) -> Results:
         """Answer one query."""
@@ -62,98 +59,125 @@ class Searcher:
     def search_many(self, queries: Sequence[Query]) -> list[Results]:
         """Answer each query: its hits best first, equal scores in the order in which pictures came in.
 
-        Raises UsageError for terms that cancel out, EncoderError for a term that the model has no tower for, and
-        PictureError for a query picture that is none.
+        Raises UsageError for terms that cancel out, EncoderError for a term that no model here has a tower for,
+        UnknownSpaceError where what to match against has no vectors, and PictureError for a query picture that is none.
         """
-        snapshot = self._snapshot
-        return [self._answer(snapshot, query) for query in queries]
+        return [self._answer(query) for query in queries]
 
-    def _answer(self, snapshot: Snapshot, query: Query) -> Results:
-        asked = self._ask(query.terms)
+    def _answer(self, query: Query) -> Results:
+        matchers = self._chosen(query)
+        asked = [matcher.ask(query.terms) for matcher in matchers]
         for _ in range(_TRIES):
-            found = snapshot.search(asked.vector, k=query.k)
-            hits = _hits(self._store, found, _reasons(snapshot, found, query.terms, asked))
-            if len(hits) == len(found.contents):
+            ranked = self._ranked(matchers, asked, query)
+            hits = _hits(self._store, ranked)
+            if len(hits) == len(ranked.contents):
                 break
             # something was forgotten since the snapshot was taken: look again, so that none is missing
             self.refresh()
-            snapshot = self._snapshot
-        return Results(hits, len(snapshot), tuple(_warnings(snapshot, self._encoder.card.name)))
+        searched = np.unique(np.concatenate([matcher.snapshot.pictures for matcher in matchers]))
+        return Results(hits, len(searched), tuple(_warnings(matchers, len(searched))))
 
-    def _ask(self, terms: Sequence[Term]) -> _Asked:
-        rows = np.stack([term.weight * self._encode(term) for term in terms]).astype(np.float32)
-        total = rows.sum(axis=0)
-        norm = float(np.linalg.norm(total))
-        if norm < _NOTHING_LEFT:
-            raise UsageError("The terms of this query cancel out: nothing is left to search for.")
-        return _Asked(rows, norm, total / norm)
-
-    def _encode(self, term: Term) -> Floats:
-        tower: Any = self._encoder.text if term.kind is Kind.WORDS else self._encoder.image
-        if tower is None:
-            what = "words" if term.kind is Kind.WORDS else "pictures"
-            others = ", ".join(space.name for space in parts.spaces(self._store.catalog))
+    def _chosen(self, query: Query) -> list[Matcher]:
+        """The spaces that can answer."""
+        wanted = [matcher for matcher in self._matchers if matcher.against in query.against]
+        if not wanted:
+            raise UnknownSpaceError(_no_space(query.against[0]))
+        able = [matcher for matcher in wanted if matcher.takes(query.terms)]
+        if not able:
+            kinds = {"words" if term.kind is Kind.WORDS else "pictures" for term in query.terms}
             raise EncoderError(
-                f"The model {self._encoder.card.name} cannot search with {what}. Choose another with --model; the "
-                f"gallery has vectors of: {others}."
+                f"{_listed(wanted)} cannot search with {' and '.join(sorted(kinds))}. Ask otherwise, or index with "
+                "another model as well: `picfind models` lists them."
             )
-        row: Floats = tower.encode([tower.prepare(self._value(term))])[0]
-        return row
+        return able
 
-    def _value(self, term: Term) -> str | Image.Image:
-        if isinstance(term.value, str):
-            return term.value
-        source: Path | bytes | Image.Image = term.value
-        return open_picture(source, at_least=self._encoder.decode_size, limits=self._limits).image
+    def _ranked(self, matchers: Sequence[Matcher], asked: Sequence[Asked], query: Query) -> _Ranked:
+        depth = query.k if len(matchers) == 1 else max(_LEAST_DEPTH, 2 * query.k)
+        found = [matcher.find(one, k=depth) for matcher, one in zip(matchers, asked, strict=True)]
+        words = self._words(matchers, found)
+        if len(matchers) == 1:
+            why = matchers[0].reasons(found[0], query.terms, asked[0])
+            return _Ranked(found[0].contents.tolist(), found[0].scores.tolist(), why, words)
+        best = fuse([one.contents.tolist() for one in found], k=query.k)
+        reasons = [_reasons(*each, query.terms) for each in zip(matchers, found, asked, strict=True)]
+        why = [
+            {label: share for own in reasons for label, share in own.get(content, {}).items()}
+            for content, _ in best
+        ]
+        return _Ranked([content for content, _ in best], [score for _, score in best], why, words)
 
-
-def _warnings(snapshot: Snapshot, model: str) -> Iterator[str]:
-    if not len(snapshot):
-        yield NO_PICTURES
-    elif snapshot.missing:
-        yield (
-            f"Pictures of the gallery that have no vector of {model} yet, and were not searched: "
-            f"{snapshot.missing:,}. Run `picfind index` on their folders."
-        )
+    def _words(self, matchers: Sequence[Matcher], found: Sequence[Found]) -> dict[int, str]:
+        """The text that each picture matched by, where it was matched against words."""
+        said: dict[int, str] = {}
+        for matcher, one in zip(matchers, found, strict=True):
+            if matcher.against == "words":
+                texts = parts.texts(self._store.catalog, one.parts.tolist())
+                for content, part in zip(one.contents.tolist(), one.parts.tolist(), strict=True):
+                    if part in texts:
+                        said[content] = texts[part]
+        return said
 
 
 def _reasons(
-    snapshot: Snapshot, found: Found, terms: Sequence[Term], asked: _Asked
-) -> list[dict[str, float]]:
-    """How much of each hit's score each term gave; they add up to the score."""
-    labels = _labels(terms)
-    shares = snapshot.vectors(found.parts) @ asked.terms.T / asked.norm
-    return [
-        {label: round(float(share), 6) for label, share in zip(labels, row, strict=True)} for row in shares
-    ]
+    matcher: Matcher, found: Found, asked: Asked, terms: Sequence[Term]
+) -> dict[int, dict[str, float]]:
+    """The reasons of one ranking by content, each named after what was matched against."""
+    own = matcher.reasons(found, terms, asked)
+    return {
+        content: {f"{matcher.against}: {label}": share for label, share in why.items()}
+        for content, why in zip(found.contents.tolist(), own, strict=True)
+    }
 
 
-def _labels(terms: Sequence[Term]) -> list[str]:
-    """What the terms are called, each differently."""
-    labels: list[str] = []
-    for at, term in enumerate(terms):
-        before = sum(1 for earlier in terms[:at] if earlier.label == term.label)
-        labels.append(f"{term.label} #{before + 1}" if before else term.label)
-    return labels
+def _no_space(against: str) -> str:
+    if against == "words":
+        return (
+            "The gallery has no vectors of words: run `picfind index --model minilm` on its folders, or match against "
+            "pictures."
+        )
+    return "The gallery has no vectors of pictures: run `picfind index --model builtin` on its folders."
 
 
-def _hits(store: Store, found: Found, why: Sequence[dict[str, float]]) -> tuple[Hit, ...]:
-    contents = found.contents.tolist()
+def _listed(matchers: Sequence[Matcher]) -> str:
+    names = [matcher.encoder.card.name for matcher in matchers]
+    return f"The model {names[0]}" if len(names) == 1 else f"The models {' and '.join(names)}"
+
+
+def _warnings(matchers: Sequence[Matcher], searched: int) -> Iterator[str]:
+    if not searched:
+        yield NO_PICTURES
+        return
+    for matcher in matchers:
+        if matcher.snapshot.missing:
+            yield (
+                f"Pictures of the gallery that have no vector of {matcher.encoder.card.name} yet, and were not "
+                f"searched: {matcher.snapshot.missing:,}. Run `picfind index` on their folders."
+            )
+
+
+def _hits(store: Store, ranked: _Ranked) -> tuple[Hit, ...]:
     with store.catalog.reading():
-        described = describe(store.catalog, contents)
+        described = describe(store.catalog, ranked.contents)
         places = {root.id: root for root in roots.roots(store.catalog)}
     return tuple(
-        _hit(described[content], places, score, reasons)
-        for content, score, reasons in zip(contents, found.scores.tolist(), why, strict=True)
+        _hit(described[content], places, score, reasons, ranked.words.get(content))
+        for content, score, reasons in zip(ranked.contents, ranked.scores, ranked.why, strict=True)
         if content in described
     )
 
 
-def _hit(described: Described, places: dict[int, roots.Root], score: float, why: dict[str, float]) -> Hit:
+def _hit(
+    described: Described,
+    places: Mapping[int, roots.Root],
+    score: float,
+    why: Mapping[str, float],
+    matched: str | None,
+) -> Hit:
     return Hit(
         content=described.sha256.hex(),
         score=score,
         keys=tuple(places[root_id].place(key) for root_id, key in described.places),
         why=why,
+        caption=matched or described.caption,
         metadata=described.metadata,
     )

@@ -15,10 +15,10 @@ from picfind import plugins
 from picfind.errors import UsageError
 from picfind.index.base import VectorIndex
 from picfind.search import saved
-from picfind.storage import names, parts
+from picfind.storage import names, parts, spaces
 from picfind.storage.segments import Segment
 from picfind.storage.store import Store
-from picfind.types import Floats, Ids, Neighbors, Space
+from picfind.types import WORDS, Floats, Ids, Neighbors, Space
 
 EXACT = "flat"
 _TRIES = 5
@@ -42,11 +42,12 @@ class Snapshot:
         Raises UnknownSpaceError, DamagedGalleryError, and UsageError for an unknown kind of index.
         """
         self.space = space
+        self.kind = spaces.kind_of(store.catalog, space)
         for _ in range(_TRIES):
             self.generation, self._segments = store.vectors(space)
             with store.catalog.reading():
                 self._parts, self._contents = parts.live_parts(store.catalog, space)
-                pictures = names.count_contents(store.catalog)
+                everything = names.count_contents(store.catalog)
                 if store.catalog.generation == self.generation:
                     break  # else somebody has committed between the two: what was read belongs together only roughly
         self._rows = _Rows(self._segments)
@@ -54,14 +55,15 @@ class Snapshot:
         held = held[held != parts.DEAD]
         self._searchable = np.intersect1d(self._parts, held)
         self._all_live = len(self._searchable) == len(held)
-        self._pictures = len(np.unique(self._contents[np.isin(self._parts, self._searchable)]))
-        self.missing = pictures - self._pictures
-        """How many pictures of the gallery have no vector in this space."""
+        self.pictures = np.unique(self._contents[np.isin(self._parts, self._searchable)])
+        """(n,) the content ids of the pictures that can be found, each once."""
+        self.missing = 0 if self.kind == WORDS else everything - len(self.pictures)
+        """How many pictures of the gallery have no vector in this space; a picture without words lacks nothing."""
         self._indexes = self._open(store, index, held)
 
     def __len__(self) -> int:
         """How many pictures can be found."""
-        return self._pictures
+        return len(self.pictures)
 
     def search(self, query: Floats, *, k: int) -> Found:
         """The k nearest pictures of a unit vector (dim,). A picture counts once, by its best part.

@@ -9,6 +9,7 @@ from picfind.errors import DamagedGalleryError, GalleryWriteError, UsageError
 from picfind.storage import durable, parts, roots, segments
 from picfind.storage.catalog import Transaction
 from picfind.storage.segments import SegmentFile
+from picfind.storage.spaces import add_space, spaces
 from picfind.storage.store import Store
 from picfind.storage.writer import Writer
 from picfind.types import Space
@@ -40,7 +41,7 @@ def adopt(store: Store, other: Store) -> None:
                         f"The segment {error.filename} of the other gallery is missing. Repair it first: picfind "
                         f"doctor --repair -g {other.folder}."
                     ) from error
-        for space in parts.spaces(store.catalog):
+        for space in spaces(store.catalog):
             writer.merge_small(space)
 
 
@@ -75,8 +76,9 @@ def _adopt_contents(change: Transaction) -> None:
 def _adopt_root(change: Transaction, theirs: int, ours: int, prefix: str) -> None:
     before = change.one("SELECT ifnull(max(id), 0) FROM names")[0]
     change.run(
-        "INSERT OR IGNORE INTO names (root_id, key, fingerprint, content_id, dated, dated_from, words_hash, added) "
-        "SELECT ?, ? || n.key, n.fingerprint, c.id, n.dated, n.dated_from, n.words_hash, n.added FROM other.names n "
+        "INSERT OR IGNORE INTO names (root_id, key, fingerprint, content_id, dated, dated_from, words_hash, table_hash, "
+        "text_id, added) SELECT ?, ? || n.key, n.fingerprint, c.id, n.dated, n.dated_from, n.words_hash, n.table_hash, "
+        "(SELECT t.id FROM other.texts x JOIN texts t ON t.sha256 = x.sha256 WHERE x.id = n.text_id), n.added FROM other.names n "
         "JOIN other.contents o ON o.id = n.content_id JOIN contents c ON c.sha256 = o.sha256 WHERE n.root_id = ? "
         "AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.root_id = ? AND r.key = ? || n.key AND r.lasting)",
         (ours, prefix, theirs, ours, prefix),
@@ -105,20 +107,20 @@ def _adopt_parts(change: Transaction) -> None:
     )
 
 
-def _incoming(change: Transaction) -> list[tuple[int, Space, SegmentFile]]:
+def _incoming(change: Transaction) -> list[tuple[int, Space, str, SegmentFile]]:
     rows = change.run(
-        "SELECT g.id, s.name, s.revision, s.dim, g.file, g.length, g.crc32 FROM other.segments g "
+        "SELECT g.id, s.name, s.revision, s.dim, s.kind, g.file, g.length, g.crc32 FROM other.segments g "
         "JOIN other.spaces s ON s.id = g.space_id WHERE g.file NOT IN (SELECT file FROM segments) ORDER BY g.id"
     ).fetchall()
-    return [(row[0], Space(*row[1:4]), SegmentFile(*row[4:])) for row in rows]
+    return [(row[0], Space(*row[1:4]), row[4], SegmentFile(*row[5:])) for row in rows]
 
 
 def _adopt_segment(
-    change: Transaction, segment: tuple[int, Space, SegmentFile], theirs: Path, ours: Path
+    change: Transaction, segment: tuple[int, Space, str, SegmentFile], theirs: Path, ours: Path
 ) -> None:
     """Copy a segment's file, then name it; one that brings nothing new is left where it is."""
-    their_id, space, file = segment
-    space_id = parts.add_space(change, space)
+    their_id, space, kind, file = segment
+    space_id = add_space(change, space, kind)
     segment_id = parts.add_segment(change, space_id, file)
     parts.add_rows(change, space_id, segment_id, _their_rows(change, their_id))
     if change.one("SELECT count(*) FROM rows WHERE segment_id = ?", (segment_id,))[0]:

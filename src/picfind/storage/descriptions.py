@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from picfind.storage.catalog import Catalog
-from picfind.storage.names import FACTS, FILE_NAME
+from picfind.storage.names import DATED_BY_NAME, FACTS
+from picfind.storage.wording import words_of
+from picfind.types import CAPTION, HINTS, TAG, TITLE
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What the catalog says of one content: its places as (root id, key), and its facts and dates."""
+    """What the catalog says of one content: its places as (root id, key), its facts and dates, its words."""
 
     sha256: bytes
     places: tuple[tuple[int, str], ...]
     metadata: Mapping[str, object]
+    caption: str | None = None
 
 
 def describe(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, Described]:
@@ -34,7 +37,12 @@ def _describe(catalog: Catalog, content_id: int) -> Described | None:
         return None
     metadata = dict(zip(("bytes", *FACTS), row[1:], strict=True))
     metadata["taken"], metadata["taken_from"] = _best_date(metadata["taken"], [place[2:] for place in places])
-    return Described(row[0], tuple((root_id, key) for root_id, key, _, _ in places), metadata)
+    words = words_of(catalog, content_id)
+    metadata["title"] = next((entry.text for entry in words if entry.kind == TITLE), None)
+    tags = [entry.text for entry in words if entry.kind == TAG and entry.origin not in HINTS]
+    metadata["tags"] = tags or None
+    caption = next((entry.text for entry in words if entry.kind == CAPTION), None)
+    return Described(row[0], tuple((root_id, key) for root_id, key, _, _ in places), metadata, caption)
 
 
 def _best_date(
@@ -43,5 +51,5 @@ def _best_date(
     """EXIF's date, else the earliest in a file's name, else the earliest file time; and where it is from."""
     if taken:
         return taken, "EXIF"
-    known = sorted((source != FILE_NAME, date, source) for date, source in dates if date)
+    known = sorted((source != DATED_BY_NAME, date, source) for date, source in dates if date)
     return (known[0][1], known[0][2]) if known else (None, None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -11,9 +9,10 @@ from typing import Any
 
 from picfind.images import FACTS_VERSION, Facts
 from picfind.storage.catalog import Catalog, Transaction
+from picfind.storage.wording import record_content_words, record_name_words, record_together
 from picfind.types import Fingerprint, Space, Words
 
-FILE_NAME, FILE_TIME = "file name", "file time"
+DATED_BY_NAME, DATED_BY_FILE = "file name", "file time"
 """What a name's date can be from."""
 FACTS_TASK = f"facts@{FACTS_VERSION}"
 FACTS = tuple(entry.name for entry in fields(Facts))
@@ -22,11 +21,13 @@ FACTS = tuple(entry.name for entry in fields(Facts))
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Some bytes: their SHA-256, how many they are, and the facts of their inside where they were read this time."""
+    """Some bytes: their SHA-256, how many they are, and the facts and words of their inside where they were read now."""
 
     sha256: bytes
     size: int
     facts: Facts | None = None
+    words: tuple[Words, ...] = ()
+    """Counts only together with `facts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Name:
     dated: str | None = None
     dated_from: str | None = None
     words: tuple[Words, ...] = ()
+    words_mark: str = ""
+    """Tells whether `words` may have changed, without their being read."""
+    table: tuple[Words, ...] | None = None
+    """What a table says of it; None: no table was given, and what one said before stays."""
+    table_mark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,30 +63,23 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is known of a key: how it looked, what its words were, and which tasks are done on its content.
+    """What is known of a key: how it looked, how its words did, and which tasks are done on its content.
 
     `refused`: it could not be used when it was tried last. `named`: it has a name, which a picture that merely could
     not be read the last time keeps.
     """
 
     fingerprint: Fingerprint
-    words_hash: str
+    words_mark: str
     done: frozenset[str]
     refused: bool = False
     named: bool = True
+    table_mark: str = ""
 
 
 def vector_task(space: Space) -> str:
     """The task of encoding whole pictures in a space."""
     return f"vector:{space}"
-
-
-def words_hash(words: Sequence[Words]) -> str:
-    """Tells whether the words of a name have changed; empty for none."""
-    if not words:
-        return ""
-    text = json.dumps([[entry.text, entry.origin, entry.kind] for entry in words])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def record(
@@ -108,53 +107,41 @@ def _record_content(change: Transaction, content: Content) -> None:
     if content.facts is None:
         return
     settings = ", ".join(f"{column} = ?" for column in FACTS)
-    change.run(
-        f"UPDATE contents SET {settings} WHERE sha256 = ?",
+    content_id = change.one(
+        f"UPDATE contents SET {settings} WHERE sha256 = ? RETURNING id",
         (*(getattr(content.facts, column) for column in FACTS), content.sha256),
-    )
+    )[0]
+    record_content_words(change, content_id, content.words)
     task, version = FACTS_TASK.split("@")
     change.run(
-        "INSERT OR REPLACE INTO done (content_id, task, version) SELECT id, ?, ? FROM contents WHERE sha256 = ?",
-        (task, version, content.sha256),
+        "INSERT OR REPLACE INTO done (content_id, task, version) VALUES (?, ?, ?)",
+        (content_id, task, version),
     )
 
 
 def _record_name(change: Transaction, root_id: int, name: Name) -> None:
     name_id = change.one(
-        "INSERT INTO names (root_id, key, fingerprint, content_id, dated, dated_from, words_hash, added) "
-        "SELECT ?, ?, ?, id, ?, ?, ?, ? FROM contents WHERE sha256 = ? "
+        "INSERT INTO names (root_id, key, fingerprint, content_id, dated, dated_from, words_hash, table_hash, added) "
+        "SELECT ?, ?, ?, id, ?, ?, ?, ifnull(?, ''), ? FROM contents WHERE sha256 = ? "
         "ON CONFLICT (root_id, key) DO UPDATE SET fingerprint = excluded.fingerprint, "
         "content_id = excluded.content_id, dated = excluded.dated, dated_from = excluded.dated_from, "
-        "words_hash = excluded.words_hash RETURNING id",
+        "words_hash = excluded.words_hash, table_hash = ifnull(?, table_hash) RETURNING id",
         (
             root_id,
             name.key,
             name.fingerprint,
             name.dated,
             name.dated_from,
-            words_hash(name.words),
+            name.words_mark,
+            name.table_mark,
             time.time(),
             name.sha256,
+            name.table_mark,
         ),
     )[0]
-    _record_words(change, name_id, name.words)
+    record_name_words(change, name_id, name.words, name.table)
+    record_together(change, name_id)
     change.run("DELETE FROM refusals WHERE root_id = ? AND key = ?", (root_id, name.key))
-
-
-def _record_words(change: Transaction, name_id: int, words: Iterable[Words]) -> None:
-    change.run("DELETE FROM words WHERE name_id = ?", (name_id,))
-    for entry in words:
-        change.run(
-            "INSERT INTO words (text_id, name_id, origin, kind) VALUES (?, ?, ?, ?)",
-            (text_id(change, entry.text), name_id, entry.origin, entry.kind),
-        )
-
-
-def text_id(change: Transaction, text: str) -> int:
-    """The id of a text, which is added where it is new."""
-    digest = hashlib.sha256(text.encode()).digest()
-    change.run("INSERT OR IGNORE INTO texts (sha256, text) VALUES (?, ?)", (digest, text))
-    return int(change.one("SELECT id FROM texts WHERE sha256 = ?", (digest,))[0])
 
 
 def _record_refusal(change: Transaction, root_id: int, refusal: Refusal) -> None:
@@ -181,13 +168,13 @@ def states(
     What was refused is a state as well; one that may go better now (`limits` are others, or it was a passing
     failure) has a fingerprint that nothing is equal to, so that it is due and, where it is gone, forgotten.
     """
-    where, values = _within(root_id, scope)
+    where, values = within(root_id, scope)
     done = _done_by_content(catalog, spaces, where, values)
     nothing: frozenset[str] = frozenset()
     known = {
-        key: State(fingerprint, hashed, done.get(content_id, nothing))
-        for key, fingerprint, hashed, content_id in catalog.all(
-            f"SELECT key, fingerprint, words_hash, content_id FROM names WHERE {where}", values
+        key: State(fingerprint, mark, done.get(content_id, nothing), table_mark=table_mark)
+        for key, fingerprint, mark, table_mark, content_id in catalog.all(
+            f"SELECT key, fingerprint, words_hash, table_hash, content_id FROM names WHERE {where}", values
         )
     }
     refused = catalog.all(f"SELECT key, fingerprint, lasting, limits FROM refusals WHERE {where}", values)
@@ -200,13 +187,15 @@ def states(
 _NEVER = Fingerprint("")
 
 
-def _within(root_id: int, scope: str) -> tuple[str, tuple[Any, ...]]:
+def within(root_id: int, scope: str, *, table: str = "") -> tuple[str, tuple[Any, ...]]:
     """The condition for keys within the scope of a dataset: all, those below a folder (`sub/`), or just the one."""
+    dot = f"{table}." if table else ""
     if not scope:
-        return "root_id = ?", (root_id,)
+        return f"{dot}root_id = ?", (root_id,)
     if not scope.endswith("/"):
-        return "root_id = ? AND key = ?", (root_id, scope)
-    return "root_id = ? AND key >= ? AND key < ?", (root_id, scope, f"{scope[:-1]}0")  # 0 comes right after /
+        return f"{dot}root_id = ? AND {dot}key = ?", (root_id, scope)
+    # 0 comes right after /
+    return f"{dot}root_id = ? AND {dot}key >= ? AND {dot}key < ?", (root_id, scope, f"{scope[:-1]}0")
 
 
 def _done_by_content(
@@ -238,16 +227,25 @@ def _done_rows(
         yield from ((content_id, vector_task(space)) for (content_id,) in encoded)
 
 
-def content_tasks(catalog: Catalog, sha256: bytes, space: Space) -> frozenset[str]:
+def content_tasks(catalog: Catalog, sha256: bytes) -> frozenset[str]:
     """The tasks that are done on some bytes, wherever they lay before; empty for bytes never seen."""
     rows = catalog.all(
         "SELECT d.task || '@' || d.version FROM contents c JOIN done d ON d.content_id = c.id WHERE c.sha256 = ? "
-        "UNION ALL SELECT ? FROM contents c JOIN parts p ON p.content_id = c.id AND p.kind = 'picture' "
-        "JOIN rows r ON r.part_id = p.id JOIN segments g ON g.id = r.segment_id "
-        "JOIN spaces s ON s.id = g.space_id AND s.name = ? AND s.revision = ? WHERE c.sha256 = ?",
-        (sha256, vector_task(space), space.name, space.revision, sha256),
+        "UNION SELECT 'vector:' || s.name || '@' || s.revision FROM contents c "
+        "JOIN parts p ON p.content_id = c.id AND p.kind = 'picture' JOIN rows r ON r.part_id = p.id "
+        "JOIN segments g ON g.id = r.segment_id JOIN spaces s ON s.id = g.space_id WHERE c.sha256 = ?",
+        (sha256, sha256),
     )
     return frozenset(task for (task,) in rows)
+
+
+def digest_of(catalog: Catalog, root_id: int, key: str) -> bytes | None:
+    """The SHA-256 of the content that a name points at, None without such a name."""
+    row = catalog.first(
+        "SELECT c.sha256 FROM names n JOIN contents c ON c.id = n.content_id WHERE n.root_id = ? AND n.key = ?",
+        (root_id, key),
+    )
+    return None if row is None else row[0]
 
 
 def forget(change: Transaction, root_id: int, gone: Iterable[str]) -> None:

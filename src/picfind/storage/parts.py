@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from picfind.errors import UnknownSpaceError
 from picfind.storage.catalog import Catalog, Transaction
-from picfind.storage.names import text_id
 from picfind.storage.segments import SegmentFile
-from picfind.types import Ids, Space
+from picfind.storage.spaces import kind_of, space_id
+from picfind.storage.wording import text_id
+from picfind.types import PAIR, PICTURE, WORDS, Ids, Space
 
-PICTURE, REGION, WORDS, PAIR = "picture", "region", "words", "pair"
+REGION = "region"
 DEAD = -1
 """The part of a row that no longer stands for anything."""
 
@@ -37,31 +36,14 @@ def picture(sha256: bytes) -> Part:
     return Part(PICTURE, sha256)
 
 
-def spaces(catalog: Catalog) -> list[Space]:
-    """The spaces of a gallery; the one that is searched when none is named comes first."""
-    return [Space(*row) for row in catalog.all("SELECT name, revision, dim FROM spaces ORDER BY id")]
+def words(text: str) -> Part:
+    """The part of a text, whosever it is."""
+    return Part(WORDS, text=text)
 
 
-def space_id(catalog: Catalog, space: Space) -> int:
-    """Raises UnknownSpaceError, which names the spaces that are there."""
-    row = catalog.first("SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision))
-    if row is None:
-        known = ", ".join(str(entry) for entry in spaces(catalog)) or "none yet"
-        raise UnknownSpaceError(
-            f"The gallery {catalog.path.parent} has no vectors of {space}. It has: {known}. "
-            f"Run `picfind index --model {space.name}` to add them."
-        )
-    return int(row[0])
-
-
-def add_space(change: Transaction, space: Space) -> int:
-    """The id of a space, which is added where it is new."""
-    change.run(
-        "INSERT OR IGNORE INTO spaces (name, revision, dim, added) VALUES (?, ?, ?, ?)",
-        (space.name, space.revision, space.dim, time.time()),
-    )
-    found = change.one("SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision))
-    return int(found[0])
+def pair(sha256: bytes, text: str | None) -> Part:
+    """The part of a picture with all its words as one text; without any it is that of the picture."""
+    return picture(sha256) if text is None else Part(PAIR, sha256, text)
 
 
 def add_segment(change: Transaction, space_id: int, file: SegmentFile) -> int:
@@ -124,24 +106,46 @@ def row_parts(catalog: Catalog, segment_id: int, length: int) -> Ids:
 def live_parts(catalog: Catalog, space: Space) -> tuple[Ids, Ids]:
     """Which parts of a space stand for something that still has a name: part ids and their content ids, both (n,).
 
-    Ordered by part. A part of words that several pictures share stands there once for each of them.
+    Ordered by part. A part of words that several pictures share stands there once for each of them. Among pairs, a
+    picture alone counts only where one of its names has no words.
     """
+    number = space_id(catalog, space)
+    bare = (
+        "AND l.part_id NOT IN (SELECT p.id FROM parts p WHERE p.kind = 'picture' AND NOT EXISTS "
+        "(SELECT 1 FROM names n WHERE n.content_id = p.content_id AND n.text_id IS NULL)) "
+    )
     rows = catalog.all(
         "SELECT l.part_id, l.content_id FROM live l WHERE l.part_id IN "
         "(SELECT r.part_id FROM rows r JOIN segments g ON g.id = r.segment_id WHERE g.space_id = ?) "
-        "ORDER BY l.part_id, l.content_id",
-        (space_id(catalog, space),),
+        f"{bare if kind_of(catalog, space) == PAIR else ''}ORDER BY l.part_id, l.content_id",
+        (number,),
     )
     table = np.array(rows, np.int64).reshape(len(rows), 2)
     return table[:, 0].copy(), table[:, 1].copy()
 
 
+def texts(catalog: Catalog, part_ids: Sequence[int]) -> dict[int, str]:
+    """The texts of those parts that have one."""
+    found: dict[int, str] = {}
+    for part in part_ids:
+        row = catalog.first(
+            "SELECT t.text FROM parts p JOIN texts t ON t.id = p.text_id WHERE p.id = ?", (part,)
+        )
+        if row is not None:
+            found[part] = row[0]
+    return found
+
+
 def part_marks(catalog: Catalog, space: Space) -> dict[int, int]:
-    """The parts that a space has vectors of, with the first 8 bytes of the hash of what each stands for."""
+    """The parts that a space has vectors of, with 8 bytes of the hash of what each stands for."""
     rows = catalog.all(
-        "SELECT p.id, coalesce(c.sha256, t.sha256) FROM parts p LEFT JOIN contents c ON c.id = p.content_id "
+        "SELECT p.id, c.sha256, t.sha256 FROM parts p LEFT JOIN contents c ON c.id = p.content_id "
         "LEFT JOIN texts t ON t.id = p.text_id WHERE p.id IN "
         "(SELECT r.part_id FROM rows r JOIN segments g ON g.id = r.segment_id WHERE g.space_id = ?)",
         (space_id(catalog, space),),
     )
-    return {part: int.from_bytes(digest[:8], "little", signed=True) for part, digest in rows}
+    return {part: _mark(content) ^ _mark(text) for part, content, text in rows}
+
+
+def _mark(digest: bytes | None) -> int:
+    return int.from_bytes(digest[:8], "little", signed=True) if digest else 0

@@ -155,6 +155,33 @@ CREATE VIEW live AS
 INSERT INTO meta VALUES ('generation', '0');
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+_SPACES_AND_WORDS = """
+-- What the vectors of a space stand for: pictures, words, or pictures joined with their words; and the ones that are
+-- searched: the highest `chosen` of those that stand for pictures, and of those that stand for words.
+ALTER TABLE spaces ADD COLUMN kind TEXT NOT NULL DEFAULT 'picture' CHECK (kind IN ('picture', 'words', 'pair'));
+ALTER TABLE spaces ADD COLUMN chosen INTEGER NOT NULL DEFAULT 0;
+
+-- All words of a name and of its content as one text, which its picture is joined with in a pair; NULL without any.
+ALTER TABLE names ADD COLUMN text_id INTEGER REFERENCES texts;
+CREATE INDEX names_text ON names (text_id);
+-- Tells whether a table says something else of a name than it did when it was last given.
+ALTER TABLE names ADD COLUMN table_hash TEXT NOT NULL DEFAULT '';
+
+DROP VIEW live;
+CREATE VIEW live AS
+    SELECT p.id AS part_id, p.content_id FROM parts p
+    WHERE p.kind IN ('picture', 'region') AND EXISTS (SELECT 1 FROM names n WHERE n.content_id = p.content_id)
+    UNION ALL
+    SELECT p.id, p.content_id FROM parts p
+    WHERE p.kind = 'pair'
+    AND EXISTS (SELECT 1 FROM names n WHERE n.content_id = p.content_id AND n.text_id = p.text_id)
+    UNION ALL
+    SELECT DISTINCT p.id, n.content_id FROM parts p
+    JOIN words w ON w.text_id = p.text_id
+    JOIN names n ON n.id = w.name_id OR n.content_id = w.content_id
+    WHERE p.kind = 'words';
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SPACES_AND_WORDS)
 VERSION = len(MIGRATIONS)
 """The format that this picfind writes."""

@@ -6,10 +6,11 @@ import os
 from dataclasses import asdict
 from typing import Any
 
-from picfind.storage import durable, names, parts, roots, segments
+from picfind.errors import UsageError
+from picfind.storage import durable, names, owed, parts, roots, segments, spaces
 from picfind.storage.store import INDEXES, Store
 from picfind.storage.writer import Writer
-from picfind.types import Space
+from picfind.types import PAIR, PICTURE, WORDS, Space
 
 
 def compact(store: Store) -> None:
@@ -20,7 +21,7 @@ def compact(store: Store) -> None:
 
 
 def _compact(store: Store, writer: Writer) -> None:
-    for space in parts.spaces(store.catalog):
+    for space in spaces.spaces(store.catalog):
         found = store.vectors(space)[1]
         dead = any((segment.parts == parts.DEAD).any() for segment in found)
         if len(found) > 1 or dead:
@@ -31,11 +32,18 @@ def purge(store: Store) -> int:
     """Remove what no longer has a name, with its vectors. Gives how many contents that were."""
     with store.writing() as writer:
         with writer.transaction() as change:
-            # parts and rows go with their content; a text goes once nobody says it
+            # parts and rows go with their content; a text and a pair go once nobody says them
             removed = change.run(
                 "DELETE FROM contents WHERE id NOT IN (SELECT content_id FROM names)"
             ).rowcount
-            unsaid = "SELECT id FROM texts WHERE id NOT IN (SELECT text_id FROM words)"
+            change.run(
+                "DELETE FROM parts WHERE kind = 'pair' AND NOT EXISTS (SELECT 1 FROM names n "
+                "WHERE n.content_id = parts.content_id AND n.text_id = parts.text_id)"
+            )
+            unsaid = (
+                "SELECT id FROM texts WHERE id NOT IN (SELECT text_id FROM words) "
+                "AND id NOT IN (SELECT text_id FROM names WHERE text_id IS NOT NULL)"
+            )
             change.run(f"DELETE FROM parts WHERE text_id IN ({unsaid})")
             change.run(f"DELETE FROM texts WHERE id IN ({unsaid})")
         _compact(store, writer)
@@ -43,6 +51,49 @@ def purge(store: Store) -> int:
         remove_indexes(store)
     store.catalog.vacuum()
     return removed
+
+
+def use(store: Store, space: Space) -> None:
+    """Search this space from now on, of those that stand for what it stands for: one small change, all at once.
+
+    Raises UnknownSpaceError, and UsageError while it lacks vectors that another one has.
+    """
+    kind = spaces.kind_of(store.catalog, space)
+    with store.writing() as writer:
+        lacking = owed.count(store.catalog, space, kind)
+        if lacking:
+            raise UsageError(
+                f"{space} has no vector of {lacking:,} of the gallery's {_NOUNS[kind]} yet. Run `picfind index --model "
+                f"{space.name}` on its folders first."
+            )
+        number = spaces.space_id(store.catalog, space)
+        with writer.transaction() as change:
+            spaces.choose(change, number)
+
+
+_NOUNS = {PICTURE: "pictures", WORDS: "texts", PAIR: "pictures with their words"}
+
+
+def drop(store: Store, space: Space) -> None:
+    """Remove a space with all its vectors, from the disk too. Raises UnknownSpaceError; UsageError for one in use.
+
+    The one that is searched can be dropped only when no other could take its place.
+    """
+    of_pictures = spaces.kind_of(store.catalog, space) in spaces.PICTURES
+    same = spaces.PICTURES if of_pictures else (WORDS,)
+    others = [entry for entry in spaces.spaces(store.catalog, kinds=same) if entry != space]
+    if others and space in spaces.searched(store.catalog):
+        raise UsageError(f"{space} is in use. Choose another one first: picfind models use {others[0].name}.")
+    with store.writing() as writer:
+        number = spaces.space_id(store.catalog, space)
+        with writer.transaction() as change:
+            held = change.run("SELECT id FROM segments WHERE space_id = ?", (number,)).fetchall()
+            parts.retire(change, [segment_id for (segment_id,) in held])
+            change.run("DELETE FROM spaces WHERE id = ?", (number,))
+            change.run("DELETE FROM parts WHERE id NOT IN (SELECT part_id FROM rows)")
+        writer.remove_retired()
+        remove_indexes(store)
+    store.catalog.vacuum()
 
 
 def remove_indexes(store: Store) -> None:
@@ -74,7 +125,7 @@ def status(store: Store) -> dict[str, Any]:
             }
             for root in every.values()
         ],
-        "spaces": [_space_status(store, space) for space in parts.spaces(store.catalog)],
+        "spaces": [_space_status(store, space) for space in spaces.spaces(store.catalog)],
         "refusals": [
             {"path": every[root_id].place(refusal.key), "reason": refusal.reason, "lasting": refusal.lasting}
             for root_id, refusal in names.refusals(store.catalog)
@@ -85,7 +136,16 @@ def status(store: Store) -> dict[str, Any]:
 def _space_status(store: Store, space: Space) -> dict[str, Any]:
     files, rows = store.catalog.one(
         "SELECT count(*), ifnull(sum(length), 0) FROM segments WHERE space_id = ?",
-        (parts.space_id(store.catalog, space),),
+        (spaces.space_id(store.catalog, space),),
     )
     size = rows * space.dim * segments.DTYPE.itemsize
-    return {**asdict(space), "vectors": rows, "segments": files, "bytes": size}
+    kind = spaces.kind_of(store.catalog, space)
+    return {
+        **asdict(space),
+        "kind": kind,
+        "in_use": space in spaces.searched(store.catalog),
+        "lacking": owed.count(store.catalog, space, kind),
+        "vectors": rows,
+        "segments": files,
+        "bytes": size,
+    }

@@ -9,6 +9,7 @@ from picfind.errors import DamagedGalleryError
 from picfind.storage import parts, segments
 from picfind.storage.catalog import Catalog
 from picfind.storage.segments import Segment
+from picfind.storage.spaces import space_id
 from picfind.types import Ids, Space
 
 _TRIES = 10
@@ -21,7 +22,7 @@ def segment_rows(catalog: Catalog, space: Space) -> list[_Row]:
     """The segments of a space, oldest first. Raises UnknownSpaceError."""
     rows = catalog.all(
         "SELECT id, file, length FROM segments WHERE space_id = ? ORDER BY id",
-        (parts.space_id(catalog, space),),
+        (space_id(catalog, space),),
     )
     return [(int(id_), str(file), int(length)) for id_, file, length in rows]
 

@@ -19,10 +19,11 @@ from picfind.errors import EncoderError, GalleryWriteError
 from picfind.storage import durable, parts, segments
 from picfind.storage.catalog import Catalog, Transaction
 from picfind.storage.names import Content, Name, Refusal, record
-from picfind.storage.parts import PAIR, Part
+from picfind.storage.parts import Part
 from picfind.storage.segments import Segment, SegmentFile, Vectors
+from picfind.storage.spaces import add_space
 from picfind.storage.vectors import open_segments, segment_rows
-from picfind.types import Floats, Ids, Space
+from picfind.types import PAIR, PICTURE, Floats, Ids, Space
 
 _FANOUT = 4
 _SMALL = 1024
@@ -31,10 +32,14 @@ _OFF_UNIT = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Vectored:
-    """The vectors of one space in one commit: `parts`, and their rows (n, dim), of norm 1 (a pair's may be less)."""
+    """The vectors of one space in one commit: `parts`, and their rows (n, dim), of norm 1 (in a space of pairs or less).
+
+    `kind` is what the vectors of the space stand for.
+    """
 
     parts: Sequence[Part]
     rows: Floats
+    kind: str = PICTURE
 
 
 class Writer:
@@ -57,7 +62,7 @@ class Writer:
 
     def commit(
         self,
-        root_id: int,
+        root_id: int | None = None,
         *,
         contents: Sequence[Content] = (),
         names: Sequence[Name] = (),
@@ -66,14 +71,15 @@ class Writer:
     ) -> None:
         """Make all of it part of the gallery at once: after a crash either all of it is there or none.
 
-        Raises EncoderError, GalleryWriteError.
+        Names and refusals are those of the root `root_id`. Raises EncoderError, GalleryWriteError.
         """
         filled = {space: new for space, new in (vectors or {}).items() if len(new.parts)}
         files = {space: self.append(space, new) for space, new in filled.items()}
         with self.transaction() as change:
-            record(change, root_id, contents=contents, names=names, refusals=refusals)
+            if root_id is not None:
+                record(change, root_id, contents=contents, names=names, refusals=refusals)
             for space, new in filled.items():
-                number = parts.add_space(change, space)
+                number = add_space(change, space, new.kind)
                 segment = parts.add_segment(change, number, files[space])
                 part_ids = [parts.part_id(change, part) for part in new.parts]
                 parts.add_rows(change, number, segment, enumerate(part_ids))
@@ -118,7 +124,9 @@ class Writer:
         part_ids = np.concatenate([segment.parts[rows] for segment, rows in zip(chosen, listed, strict=True)])
         file = self._write(space, _blocks(chosen, listed), len(part_ids)) if len(part_ids) else None
         with self.transaction() as change:
-            number = parts.add_space(change, space)
+            number = change.one(
+                "SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision)
+            )[0]
             change.run_many("DELETE FROM rows WHERE segment_id = ?", [(segment.id,) for segment in chosen])
             if file:
                 new = parts.add_segment(change, number, file)
@@ -163,7 +171,7 @@ def _check(space: Space, new: Vectored) -> None:
             f"The model {space} gave vectors of shape {new.rows.shape}; {(len(new.parts), space.dim)} was promised."
         )
     norms = np.linalg.norm(new.rows.astype(np.float32), axis=1)
-    least = np.array([0 if part.kind == PAIR else 1 for part in new.parts]) - _OFF_UNIT
+    least = (0 if new.kind == PAIR else 1) - _OFF_UNIT
     if not np.all((norms <= 1 + _OFF_UNIT) & (norms >= least)):  # also where a norm is NaN
         raise EncoderError(
             f"The model {space} gave vectors that are not of unit length. Do not index with it."

@@ -7,7 +7,7 @@ Subclass a suite in a file of tests and give it the thing to test; pytest does t
         def load(self, path: Path) -> VectorIndex: ...
 
 `pytest.register_assert_rewrite("picfind.testing")` in `conftest.py`, before anything imports it, makes failures tell
-more. `toy_encoder` is a real, tiny encoder for tests of what stands above encoders.
+more. `toy_encoder`, `toy_words` and `toy_pair` are real, tiny encoders for tests of what stands above encoders.
 """
 
 from __future__ import annotations
@@ -15,6 +15,6 @@ from __future__ import annotations
 from picfind.testing.datasets import DatasetSuite
 from picfind.testing.encoders import EncoderSuite
 from picfind.testing.index import IndexSuite
-from picfind.testing.toy import toy_encoder
+from picfind.testing.toy import toy_encoder, toy_pair, toy_words
 
-__all__ = ["DatasetSuite", "EncoderSuite", "IndexSuite", "toy_encoder"]
+__all__ = ["DatasetSuite", "EncoderSuite", "IndexSuite", "toy_encoder", "toy_pair", "toy_words"]

@@ -40,9 +40,9 @@ class DatasetSuite:
 
     def test_a_second_listing_is_the_same(self) -> None:
         first, again = self.dataset(), self.dataset()
-        wanted = [(item.key, item.fingerprint, item.words, item.dated) for item in _items(first)]
-        assert wanted == [(item.key, item.fingerprint, item.words, item.dated) for item in _items(first)]
-        assert wanted == [(item.key, item.fingerprint, item.words, item.dated) for item in _items(again)]
+        wanted = _told(first)
+        assert wanted == _told(first)
+        assert wanted == _told(again)
         assert (first.kind, first.location, first.scope) == (again.kind, again.location, again.scope)
 
     def test_keys_and_words_are_valid_text(self) -> None:
@@ -65,6 +65,15 @@ class DatasetSuite:
                 assert isinstance(data, bytes)
                 assert second.read() == data, f"{item.key!r} reads differently the second time"
 
+    def test_sidecars_are_listed_by_key_and_open_twice(self) -> None:
+        for item in _items(self.dataset())[:20]:
+            names = [sidecar.key for sidecar in item.sidecars]
+            assert names == sorted(set(names)) and item.key not in names
+            for sidecar in item.sidecars:
+                _is_text(sidecar.key, sidecar.fingerprint)
+                with sidecar.open() as first, sidecar.open() as second:
+                    assert first.read() == second.read(), f"{sidecar.key!r} reads differently the second time"
+
     def test_a_missing_source_is_an_error(self) -> None:
         dataset = self.missing()
         if dataset is not None:
@@ -74,6 +83,17 @@ class DatasetSuite:
 
 def _items(dataset: Dataset) -> list[Item]:
     return [listed for listed in dataset.items() if isinstance(listed, Item)]
+
+
+def _told(dataset: Dataset) -> list[tuple[object, ...]]:
+    """All that a listing says, but how things are opened."""
+    return [
+        (
+            *(item.key, item.fingerprint, item.words, item.dated),
+            [(sidecar.key, sidecar.fingerprint) for sidecar in item.sidecars],
+        )
+        for item in _items(dataset)
+    ]
 
 
 def _is_text(*texts: str) -> None:

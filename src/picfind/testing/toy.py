@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -59,6 +60,55 @@ def toy_encoder(name: str = "toy", *, revision: str = "000000000001") -> Encoder
         batch_size=4,
     )
     return Encoder(card, image=ToyImages(), text=ToyWords(), decode_size=64)
+
+
+def toy_words(name: str = "toy-words", *, revision: str = "000000000001") -> Encoder:
+    """The text tower of `toy_encoder` alone: a space of words."""
+    whole = toy_encoder(name, revision=revision)
+    card = replace(whole.card, image_size=None, towers=("text",))
+    return Encoder(card, text=whole.text, decode_size=whole.decode_size)
+
+
+def toy_pair(name: str = "toy-pair", *, revision: str = "000000000001") -> Encoder:
+    """Pictures joined with their words, dim 128: half of a score is that of the pictures, half that of the words."""
+    whole = toy_encoder(name, revision=revision)
+    card = replace(whole.card, dim=2 * _DIM, towers=("image", "text", "pair"))
+    image, text = _Half(ToyImages(), 0), _Half(ToyWords(), 1)
+    return Encoder(card, image=image, text=text, pair=ToyPairs(), decode_size=whole.decode_size)
+
+
+class ToyPairs:
+    """A picture and its words, either of which may be missing: its half of the row is zeros then."""
+
+    def prepare(self, pair: tuple[Image.Image | None, tuple[str, ...]], /) -> Floats:
+        """Both halves, weighted: (128,)."""
+        image, texts = pair
+        row = np.zeros((2, _DIM), np.float32)
+        if image is not None:
+            row[0] = _unit_rows([ToyImages().prepare(image)])[0]
+        if texts:
+            row[1] = _unit_rows([ToyWords().prepare(" ".join(texts))])[0]
+        return cast(Floats, np.float32(np.sqrt(0.5)) * row.ravel())
+
+    def encode(self, batch: Sequence[Floats], /) -> Floats:
+        """Rows of length 1 or, where a part is missing, less: (n, 128)."""
+        return np.array(batch, np.float32).reshape(-1, 2 * _DIM)
+
+
+class _Half:
+    """One modality by itself, in its half of a pair's row."""
+
+    def __init__(self, tower: ToyImages | ToyWords, half: int) -> None:
+        self._tower: Any = tower
+        self._half = half
+
+    def prepare(self, item: Any, /) -> Floats:
+        return cast(Floats, self._tower.prepare(item))
+
+    def encode(self, batch: Sequence[Floats], /) -> Floats:
+        rows = np.zeros((len(batch), 2, _DIM), np.float32)
+        rows[:, self._half] = self._tower.encode(batch)
+        return rows.reshape(-1, 2 * _DIM)
 
 
 class ToyImages:

@@ -1,0 +1,62 @@
+"""What a space still lacks: the pictures, texts and pairs of a gallery that have no vector in it yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from picfind.storage.catalog import Catalog
+from picfind.storage.names import within
+from picfind.types import PAIR, PICTURE, WORDS, Space
+
+_ROWS = (
+    "SELECT 1 FROM parts p JOIN rows r ON r.part_id = p.id JOIN segments g ON g.id = r.segment_id "
+    "JOIN spaces s ON s.id = g.space_id WHERE s.name = ? AND s.revision = ?"
+)
+_SAID = (
+    "EXISTS (SELECT 1 FROM words w WHERE w.text_id = t.id AND (w.name_id IS NOT NULL "
+    "OR EXISTS (SELECT 1 FROM names n WHERE n.content_id = w.content_id)))"
+)
+_OWED = {
+    PICTURE: "FROM contents c WHERE EXISTS (SELECT 1 FROM names n WHERE n.content_id = c.id) "
+    f"AND NOT EXISTS ({_ROWS} AND p.kind = 'picture' AND p.content_id = c.id)",
+    WORDS: f"FROM texts t WHERE {_SAID} AND NOT EXISTS ({_ROWS} AND p.kind = 'words' AND p.text_id = t.id)",
+    PAIR: "FROM names n JOIN contents c ON c.id = n.content_id LEFT JOIN texts t ON t.id = n.text_id "
+    f"WHERE NOT EXISTS ({_ROWS} AND p.content_id = n.content_id AND "
+    "(p.kind = 'pair' AND p.text_id = n.text_id OR p.kind = 'picture' AND n.text_id IS NULL))",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwedPair:
+    """A picture and all its words as one text (None: it has none) that a name brings together."""
+
+    sha256: bytes
+    text: str | None
+
+
+def count(catalog: Catalog, space: Space, kind: str) -> int:
+    """How many pictures, texts or pairs, by the kind of the space, have no vector in it."""
+    return int(catalog.one(f"SELECT count(*) {_OWED[kind]}", (space.name, space.revision))[0])
+
+
+def texts(catalog: Catalog, space: Space) -> list[str]:
+    """The texts of words that have no vector in a space, in the order in which they came in."""
+    rows = catalog.all(f"SELECT t.text {_OWED[WORDS]} ORDER BY t.id", (space.name, space.revision))
+    return [text for (text,) in rows]
+
+
+def pairs(
+    catalog: Catalog, spaces: Sequence[Space], root_id: int, *, scope: str = ""
+) -> dict[str, tuple[OwedPair, frozenset[Space]]]:
+    """The names of a root, within a scope, whose pair has no vector in some of the spaces: which pair, which spaces."""
+    where, values = within(root_id, scope, table="n")
+    owed: dict[str, tuple[OwedPair, frozenset[Space]]] = {}
+    for space in spaces:
+        rows = catalog.all(
+            f"SELECT n.key, c.sha256, t.text {_OWED[PAIR]} AND {where}", (space.name, space.revision, *values)
+        )
+        for key, sha256, text in rows:
+            already = owed[key][1] if key in owed else frozenset()
+            owed[key] = OwedPair(sha256, text), already | {space}
+    return owed

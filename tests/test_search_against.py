@@ -1,0 +1,106 @@
+"""A query matched against pictures, against their words, and against both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from picfind.api import Gallery
+from picfind.encoders.base import Encoder
+from picfind.errors import EncoderError, UnknownSpaceError, UsageError
+from picfind.search.fusion import fuse
+from picfind.settings import Settings
+from picfind.storage.store import Store
+from picfind.testing import toy_encoder, toy_pair, toy_words
+from tests.photos import photo, write_photo
+
+Filled = Callable[..., Gallery]
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Filled:
+    """A red picture that is called blue in a text beside it, and a blue one of which nothing is said."""
+    write_photo(tmp_path / "photos" / "0001.png", colour="red")
+    write_photo(tmp_path / "photos" / "0002.png", colour="blue")
+    (tmp_path / "photos" / "0001.txt").write_text("a blue mood.")
+
+    def make(*encoders: Encoder) -> Gallery:
+        gallery = Gallery(Store.open(tmp_path / "g", create=True), Settings(), encoder=encoders)
+        gallery.index(tmp_path / "photos")
+        return gallery
+
+    return make
+
+
+def names(gallery: Gallery, query: object, **options: object) -> list[str]:
+    return [Path(hit.path).stem for hit in gallery.search(query, **options)]  # type: ignore[arg-type]
+
+
+def test_pictures_words_or_both(filled: Filled) -> None:
+    with filled(toy_encoder(), toy_words()) as gallery:
+        assert names(gallery, "blue", against="pictures")[0] == "0002"
+        words = gallery.search("blue", against="words")
+        assert [(Path(hit.path).stem, hit.caption) for hit in words] == [("0001", "a blue mood.")]
+        both = gallery.search("blue")
+        assert {Path(hit.path).stem for hit in both} == {"0001", "0002"}
+        by_name = {Path(hit.path).stem: hit for hit in both}
+        assert set(by_name["0001"].why) == {"pictures: blue", "words: blue"}
+        assert set(by_name["0002"].why) == {"pictures: blue"}
+        assert by_name["0001"].score > by_name["0002"].score, "it is in both rankings"
+        assert both.total == 2
+
+
+def test_a_picture_is_not_matched_against_words(filled: Filled) -> None:
+    with filled(toy_encoder(), toy_words()) as gallery:
+        assert names(gallery, photo("red"))[0] == "0001"
+        with pytest.raises(EncoderError, match="toy-words cannot search with pictures"):
+            gallery.search(photo("red"), against="words")
+
+
+def test_a_gallery_without_words_says_so(filled: Filled) -> None:
+    with filled(toy_encoder()) as gallery:
+        assert names(gallery, "blue")[0] == "0002"
+        with pytest.raises(UnknownSpaceError, match="no vectors of words"):
+            gallery.search("blue", against="words")
+        with pytest.raises(UsageError, match="matched against"):
+            gallery.search("blue", against="smells")
+
+
+def test_a_gallery_of_words_alone(filled: Filled) -> None:
+    with filled(toy_words()) as gallery:
+        assert names(gallery, "blue") == ["0001"]
+        with pytest.raises(UnknownSpaceError, match="no vectors of pictures"):
+            gallery.search("blue", against="pictures")
+
+
+def test_a_context_query_finds_what_is_near_in_both(filled: Filled) -> None:
+    with filled(toy_pair()) as gallery:
+        assert names(gallery, [photo("red"), "blue"])[0] == "0001"
+        assert names(gallery, photo("blue"))[0] == "0002"
+        hits = gallery.search("blue", k=2)
+        assert Path(hits[0].path).stem == "0001"
+        assert hits[1].score == pytest.approx(0, abs=1e-3), "a picture without words is no answer to words"
+
+
+IDS = st.lists(st.integers(0, 30), unique=True, max_size=20)
+
+
+@given(rankings=st.lists(IDS, min_size=1, max_size=4), k=st.integers(1, 40))
+def test_fusion_against_its_definition(rankings: list[list[int]], k: int) -> None:
+    found = fuse(rankings, k=k)
+    every = {entry for ranking in rankings for entry in ranking}
+    wanted = {
+        entry: sum(1 / (61 + ranking.index(entry)) for ranking in rankings if entry in ranking)
+        * 61
+        / len(rankings)
+        for entry in every
+    }
+    assert len(found) == min(k, len(every))
+    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
+    assert all(score == pytest.approx(wanted[entry]) for entry, score in found)
+    left = [wanted[entry] for entry in every - {entry for entry, _ in found}]
+    assert not left or max(left) <= found[-1][1] + 1e-12
