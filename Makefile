@@ -19,7 +19,7 @@ test: $(VENV)/.dev $(if $(REFERENCE),$(VENV)/.reference)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .

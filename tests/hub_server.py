@@ -45,6 +45,8 @@ class Hub:
     """Names to list besides the files that are there."""
     ranges: bool = True
     hashes: bool = True
+    page: bytes | None = None
+    """What to answer every question with, instead of listings: the page of a network that wants a login."""
 
     def loads(self, name: str) -> list[str]:
         """The ranges that were asked for of a file."""
@@ -111,6 +113,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _list(self, repository: str) -> None:
         hub = self.state
+        if hub.page is not None:
+            return self._answer(200, hub.page, {"Content-Type": "text/html"})
         if repository in hub.statuses:
             return self._fail(*hub.statuses[repository])
         if repository not in hub.repositories:

@@ -225,14 +225,10 @@ def test_opening_without_creating(tmp_path: Path) -> None:
         picfind.open(tmp_path / "none", create=False)
 
 
-def test_an_unknown_model_names_those_that_are_known(tmp_path: Path) -> None:
-    with (
-        picfind.open(tmp_path / "a", model="magic") as gallery,
-        pytest.raises(UnknownModelError, match=r"no model 'magic'\. At hand are: builtin"),
-    ):
-        gallery.cards()
-    with pytest.raises(UnknownModelError):
-        picfind.load_encoder("magic")
+def test_an_unknown_model_names_those_that_are_known_and_leaves_no_gallery_behind(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModelError, match=r"no model 'magic'\. At hand are: builtin"):
+        picfind.open(tmp_path / "a", model="magic")
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_term_that_the_model_has_no_tower_for(filled: Gallery) -> None:
@@ -278,3 +274,14 @@ def test_a_gallery_that_is_open_twice_reads_and_writes(
     second.index(photos)
     assert best(first, "red") == best(second, "red") == ["red"]
     assert isinstance(first.store, Store)
+
+
+def test_a_model_in_use_that_is_not_here_is_named_with_the_gallery(gallery: Gallery, photos: Path) -> None:
+    gallery.index(photos)
+    with (
+        picfind.open(gallery.folder) as opened,
+        pytest.raises(
+            UnknownModelError, match=r"test\.gallery is searched with toy, which is not here.*models use"
+        ),
+    ):
+        opened.search("red")

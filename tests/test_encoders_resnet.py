@@ -12,7 +12,7 @@ import pytest
 
 from picfind import plugins
 from picfind.encoders import _folders, resnet
-from picfind.errors import MissingExtraError, ModelFilesError, UnknownModelError
+from picfind.errors import MissingExtraError, ModelFilesError, UsageError
 from picfind.models import pull as pulling
 from picfind.settings import Settings
 from picfind.testing import EncoderSuite
@@ -109,7 +109,7 @@ def test_a_model_that_is_not_here_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(ModelFilesError, match=r"resnet18 is not here yet\. `picfind models pull resnet18`"):
         resnet.find("resnet18", empty(tmp_path))
     card = next(iter(resnet.cards(empty(tmp_path))))
-    with pytest.raises(UnknownModelError, match="models pull resnet18"):
+    with pytest.raises(ModelFilesError, match="models pull resnet18"):
         resnet.load(card, empty(tmp_path))
 
 
@@ -286,6 +286,14 @@ def test_without_the_extra_it_is_named(
     assert left_in(empty(tmp_path)) == []
 
 
+@pytest.mark.parametrize("module", ["safetensors", "onnx"])
+def test_without_the_extra_nothing_is_loaded_in_vain(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    hide(monkeypatch, module)
+    with pytest.raises(MissingExtraError, match=r'pip install "picfind\[convert\]"'):
+        resnet.wanted(["config.json", "model.safetensors"])
+    assert resnet.wanted(["config.json", "model.safetensors", "tokenizer.json"]) is None
+
+
 def test_a_folder_of_models_that_cannot_be_made_says_so(file: Path, tmp_path: Path) -> None:
     (tmp_path / "models").write_bytes(b"a file, not a folder")
     with pytest.raises(ModelFilesError, match=r"cannot be written.*PICFIND_MODELS"):
@@ -301,7 +309,7 @@ def test_a_full_disk_says_so(weights: dict[str, Floats], tmp_path: Path) -> None
 
 
 def test_no_folder_of_models_says_so(file: Path) -> None:
-    with pytest.raises(ModelFilesError, match="set PICFIND_MODELS"):
+    with pytest.raises(UsageError, match="set PICFIND_MODELS"):
         resnet.find(str(file), Settings(models=(), device="cpu"))
 
 

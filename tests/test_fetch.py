@@ -54,6 +54,13 @@ def test_a_licence_may_be_a_list_or_missing(hub: Hub) -> None:
     assert fetch.look_up("someone/thing").licence == "mit, apache-2.0"
 
 
+@pytest.mark.parametrize("page", [b"<html>Log in to the hotel's network</html>", b"[]", b"{}", b'"yes"'])
+def test_what_is_not_the_hub_is_not_said_to_be_out_of_reach(hub: Hub, page: bytes) -> None:
+    hub.page = page
+    with pytest.raises(DownloadError, match=r"What answers at .*someone/thing is not the hub"):
+        fetch.look_up("someone/thing")
+
+
 def test_files_arrive_whole_and_nothing_else_does(hub: Hub, tmp_path: Path) -> None:
     bring(tmp_path / "here")
     assert whole(tmp_path / "here")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import threading
 import time
@@ -18,9 +19,10 @@ from picfind.encoders.base import Encoder
 from picfind.errors import EncoderError, MissingSourceError, WouldForgetError
 from picfind.images import Limits
 from picfind.ingest import passes
+from picfind.ingest.changes import Change
 from picfind.ingest.report import Report
 from picfind.ingest.run import run
-from picfind.ingest.stages import mapped
+from picfind.ingest.stages import Outcome, batched_encode, mapped
 from picfind.settings import Settings
 from picfind.storage import health, names, parts, upkeep
 from picfind.storage.store import Store
@@ -497,3 +499,19 @@ def test_look_ahead_is_bounded_and_in_order() -> None:
 def test_settings_reach_the_run(open_gallery: Callable[..., Gallery], photos: Path) -> None:
     gallery = open_gallery(settings=Settings(max_pixels=10, workers=2))
     assert counts(gallery.index(photos)) == {"refused": 4}
+
+
+def test_what_needs_no_encoding_does_not_wait_for_a_batch_to_fill() -> None:
+    """As after a folder was renamed, with an encoder on an accelerator: else all of it would wait in memory."""
+
+    class Known:
+        def prepare(self, change: Change) -> Outcome:
+            raise NotImplementedError
+
+        def encode(self, outcomes: list[Outcome]) -> list[Outcome]:
+            return outcomes
+
+    taken = itertools.count()
+    source = (Outcome(Change(item(str(next(taken)), b""), frozenset())) for _ in range(10_000))
+    assert next(batched_encode(Known(), source, 8)).sha256 is None
+    assert next(taken) < 1000

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +22,7 @@ from picfind.ingest import passes
 from picfind.ingest.report import Report
 from picfind.ingest.run import run
 from picfind.settings import Settings
-from picfind.storage import health, names, owed, parts, spaces, wording
+from picfind.storage import adoption, health, names, owed, parts, spaces, wording
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder, toy_pair, toy_words
 from picfind.types import CAPTION, FILE_NAME, PAIR, TAG, TITLE, Fingerprint, Item, Sidecar, Space, Words
@@ -204,7 +206,7 @@ def test_several_models_share_one_reading(store: Store) -> None:
     second = replace(toy_encoder("second"), decode_size=8)
     report = index(store, Item("1.png", Fingerprint("1"), read), encoders=[PICTURES, second, TEXTS])
     assert (report.encoded, len(opened)) == (1, 1)
-    assert [space.name for space in spaces.spaces(store.catalog)] == ["toy", "second"]
+    assert [space.name for space in spaces.spaces(store.catalog)] == ["toy", "second", "toy-words"]
 
 
 def test_a_second_model_leaves_the_first_alone_and_can_stop_and_go_on(
@@ -330,3 +332,101 @@ def test_an_older_gallery_is_brought_up_to_date(tmp_path: Path, monkeypatch: pyt
         assert spaces.kind_of(gallery.store.catalog, PICTURES.space) == "picture"
         assert names.FACTS_TASK == "facts@2"
         assert PAIR == "pair"
+
+
+def test_texts_that_were_encoded_before_an_interruption_are_kept(store: Store) -> None:
+    class Weary:
+        """The text tower of `TEXTS` until it has been asked 100 times."""
+
+        asked = 0
+
+        def prepare(self, text: str) -> Any:
+            self.asked += 1
+            if self.asked > 100:
+                raise KeyboardInterrupt
+            assert TEXTS.text is not None
+            return TEXTS.text.prepare(text)
+
+        def encode(self, batch: Sequence[Any]) -> Any:
+            assert TEXTS.text is not None
+            return TEXTS.text.encode(batch)
+
+    items = [
+        item("1.png", words="red"),
+        *(item(f"{n}.png", seed=1, words=f"text {n}") for n in range(2, 150)),
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        index(store, *items, encoders=[replace(TEXTS, text=Weary())])
+    assert len(vectors(store, TEXTS.space)) == 64, "the first lot of them"
+    assert index(store, *items, encoders=[TEXTS]).texts == 149 - 64
+
+
+def test_one_thread_encodes_texts_on_an_accelerator(store: Store) -> None:
+    threads = set()
+
+    class Watched:
+        def prepare(self, text: str) -> Any:
+            threads.add(threading.get_ident())
+            time.sleep(1e-4)  # long enough for another thread to take a part of the work
+            assert TEXTS.text is not None
+            return TEXTS.text.prepare(text)
+
+        def encode(self, batch: Sequence[Any]) -> Any:
+            assert TEXTS.text is not None
+            return TEXTS.text.encode(batch)
+
+    items = [item(f"{n}.png", seed=1, words=f"text {n}") for n in range(300)]
+    index(store, *items, encoders=[replace(TEXTS, text=Watched(), on_accelerator=True)], workers=4)
+    assert len(threads) == 1
+
+
+def test_a_pair_that_cannot_be_read_is_refused_once_a_run(store: Store) -> None:
+    def locked() -> io.BytesIO:
+        raise PermissionError(13, "no permission")
+
+    index(store, item("1.png", seed=1))
+    for _ in range(2):
+        report = index(store, replace(item("1.png", seed=1), open=locked), encoders=[PAIRS])
+        assert (report.refused, report.due, report.done) == (1, 1, 1)
+    assert index(store, item("1.png", seed=1), encoders=[PAIRS]).pairs == 1
+
+
+def test_pairs_of_pictures_that_are_gone_are_not_due(store: Store) -> None:
+    index(store, *(item(f"{number}.png", seed=number) for number in range(4)))
+    report = index(store, *(item(f"{number}.png", seed=number) for number in range(3)), encoders=[PAIRS])
+    assert (report.pairs, report.due, report.done, report.forgotten) == (3, 3, 3, 1)
+
+
+def test_a_space_keeps_what_its_vectors_stand_for(store: Store) -> None:
+    index(store, item("1.png", words="red"))
+    other = toy_words("toy")
+    with pytest.raises(EncoderError, match=r"toy@0+1 are 64-d and of kind 'words'; .* kind 'picture'"):
+        index(store, item("1.png", words="red"), encoders=[other])
+    assert live(store, PICTURES.space) == 1
+    assert health.check(store) == []
+
+
+def test_what_is_owed_is_counted_in_the_order_of_the_file(store: Store) -> None:
+    for kind, table in (("picture", "contents"), ("words", "texts")):
+        plan = store.catalog.all(f"EXPLAIN QUERY PLAN SELECT count(*) {owed._OWED[kind]}", ("toy", "1"))
+        assert not [step for *_, step in plan if f"autoindex_{table}" in step], plan
+
+
+def test_adopted_names_have_the_words_that_this_gallery_knows_of_their_pictures(
+    store: Store, tmp_path: Path
+) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "our house in May"
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(data, "JPEG", exif=exif)
+    inside = Item("1.jpg", Fingerprint("1"), lambda: io.BytesIO(data.getvalue()))
+    index(store, inside)
+    other = Store.open(tmp_path / "other.gallery", create=True)
+    beside = replace(inside, key="0002.jpg", words=(Words("with the dog", "source"),))
+    list(run(Source([beside], location="elsewhere"), other, [PICTURES]))
+    with other.catalog.transaction() as change:  # as an older picfind left it, which read no words
+        change.run("DELETE FROM words WHERE content_id IS NOT NULL")
+        change.run("UPDATE names SET text_id = (SELECT id FROM texts WHERE text = 'with the dog')")
+    adoption.adopt(store, other)
+    other.close()
+    assert said(store) == [("0002.jpg", "with the dog\nour house in May"), ("1.jpg", "our house in May")]

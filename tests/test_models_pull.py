@@ -293,7 +293,7 @@ def test_the_command_fails_with_one_line_and_2(
 
 def test_the_list_says_what_is_not_here(hub: Hub, tmp_path: Path) -> None:
     shown = picfind("models", env=environment(hub.url, tmp_path)).stdout
-    assert f"- {NAME}  512-d, 224 px, 610 MB, MIT" in shown
+    assert f"- {NAME}  512-d, 224 px, about 610 MB, MIT" in shown
     assert "COCO hit_at(1) 47.2 % (big_vision" in shown
     assert not hub.asked
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from picfind.api import Gallery
 from picfind.encoders.base import Encoder
 from picfind.errors import EncoderError, UnknownSpaceError, UsageError
+from picfind.search import searcher
 from picfind.search.fusion import fuse
 from picfind.settings import Settings
 from picfind.storage.store import Store
@@ -86,18 +87,90 @@ def test_a_context_query_finds_what_is_near_in_both(filled: Filled) -> None:
         assert hits[1].score == pytest.approx(0, abs=1e-3), "a picture without words is no answer to words"
 
 
-IDS = st.lists(st.integers(0, 30), unique=True, max_size=20)
+def test_more_than_there_is_may_be_asked_for(filled: Filled) -> None:
+    with filled(toy_encoder(), toy_words()) as gallery:
+        assert len(gallery.search("blue", k=10**12)) == 2
+        assert len(gallery.search("blue", k=10**12, against="pictures")) == 2
 
 
-@given(rankings=st.lists(IDS, min_size=1, max_size=4), k=st.integers(1, 40))
-def test_fusion_against_its_definition(rankings: list[list[int]], k: int) -> None:
+def test_a_model_of_words_beside_pictures_of_which_nothing_is_said(tmp_path: Path) -> None:
+    write_photo(tmp_path / "photos" / "0001.png", colour="red")
+    store = Store.open(tmp_path / "g", create=True)
+    with Gallery(store, Settings(), encoder=[toy_encoder(), toy_words()]) as gallery:
+        gallery.index(tmp_path / "photos")
+        hits = gallery.search("red")
+        assert (len(hits), hits.warnings) == (1, ())
+        assert hits[0].why == {"red": pytest.approx(hits[0].score, abs=1e-5)}, "nothing was there to fuse"
+        nothing = gallery.search("red", against="words")
+        assert (len(nothing), len(nothing.warnings)) == (0, 1)
+        assert "Nothing is said of any picture" in nothing.warnings[0]
+
+
+def test_texts_that_were_not_encoded_yet_are_told_of(filled: Filled, tmp_path: Path) -> None:
+    filled(toy_encoder(), toy_words()).close()
+    (tmp_path / "photos" / "0002.txt").write_text("a red mood.")
+    filled(toy_encoder()).close()
+    with Gallery(Store.open(tmp_path / "g"), Settings(), encoder=[toy_encoder(), toy_words()]) as gallery:
+        assert [warning.split(",")[0] for warning in gallery.search("red").warnings] == [
+            "Texts of the gallery that have no vector of toy-words yet"
+        ]
+        assert gallery.search("red", against="pictures").warnings == ()
+
+
+def test_pictures_with_the_same_tag_are_told_apart_by_what_they_show(tmp_path: Path) -> None:
+    """Whichever came first: by their words all of them are first."""
+    for number in range(30):
+        write_photo(
+            tmp_path / "blue" / f"{number:04}.png", seed=number, colour="blue" if number == 25 else "red"
+        )
+    store = Store.open(tmp_path / "g", create=True)
+    with Gallery(store, Settings(workers=1), encoder=[toy_encoder(), toy_words()]) as gallery:
+        gallery.index(tmp_path)
+        assert Path(gallery.search("blue", k=1)[0].path).stem == "0025"
+
+
+def test_the_answer_to_a_small_k_begins_that_to_a_larger_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colours = ("red", "green", "blue", "yellow", "cyan", "magenta")
+    for number in range(24):
+        path = tmp_path / "photos" / f"{number:04}.png"
+        write_photo(path, seed=number, colour=colours[number % 6])
+        path.with_suffix(".txt").write_text(f"{colours[number * 5 % 7 % 6]} {colours[number // 4]}.")
+    store = Store.open(tmp_path / "g", create=True)
+    monkeypatch.setattr(searcher, "_LEAST_DEPTH", 12)
+    with Gallery(store, Settings(), encoder=[toy_encoder(), toy_words()]) as gallery:
+        gallery.index(tmp_path / "photos")
+        longest = names(gallery, "red blue", k=12)
+        assert len(longest) == 12
+        assert all(names(gallery, "red blue", k=k) == longest[:k] for k in range(1, 12))
+        assert len(names(gallery, "red blue", k=20)) == 20, "further down, rankings are fused further down"
+
+
+SCORES = st.lists(st.integers(0, 4), max_size=20).map(lambda scores: sorted(scores, reverse=True))
+IDS = st.permutations(range(31))
+
+
+@given(
+    rankings=st.lists(
+        st.builds(lambda ids, scores: list(zip(ids, scores, strict=False)), IDS, SCORES),
+        min_size=1,
+        max_size=4,
+    ),
+    k=st.integers(1, 40),
+)
+def test_fusion_against_its_definition(rankings: list[list[tuple[int, float]]], k: int) -> None:
     found = fuse(rankings, k=k)
-    every = {entry for ranking in rankings for entry in ranking}
+    every = {entry for ranking in rankings for entry, _ in ranking}
+
+    def share(ranking: list[tuple[int, float]], entry: int) -> float:
+        scores = dict(ranking)
+        if entry not in scores:
+            return 0.0
+        return 1 / (61 + sum(other > scores[entry] for other in scores.values()))
+
     wanted = {
-        entry: sum(1 / (61 + ranking.index(entry)) for ranking in rankings if entry in ranking)
-        * 61
-        / len(rankings)
-        for entry in every
+        entry: sum(share(ranking, entry) for ranking in rankings) * 61 / len(rankings) for entry in every
     }
     assert len(found) == min(k, len(every))
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)

@@ -394,7 +394,7 @@ def test_open_clip_files_that_are_missing(clip: Path, settings: Settings, tmp_pa
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", "-x", "C:x", "back\\slash"])
 def test_names_that_cannot_be_used(settings: Settings, name: str) -> None:
-    with pytest.raises(UsageError, match="plain name"):
+    with pytest.raises(UsageError, match="cannot be called"):
         export("anything", name=name, settings=settings)
 
 
@@ -510,6 +510,26 @@ def test_missing_files_of_a_pair(clip: Path, settings: Settings, tmp_path: Path,
         (folder / "tokenizer.json").unlink()
         (folder / "vocab.json").unlink()
     with pytest.raises(ModelFilesError):
+        export(str(folder), name="x", settings=settings)
+    assert left_behind(settings) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("preprocessor_config.json", {"size": {"shortest_edge": 16}, "crop_size": 16}),
+        ("open_clip_config.json", {"embed_dim": 8, "vision_cfg": {"layers": 2}, "text_cfg": {}}),
+        ("open_clip_config.json", {"model_cfg": 7}),
+    ],
+)
+def test_a_configuration_that_lacks_something(
+    clip: Path, settings: Settings, tmp_path: Path, name: str, content: dict[str, Any]
+) -> None:
+    folder = copy_of(clip, tmp_path / "odd", without=name)
+    (folder / name).write_text(json.dumps(content), "utf-8")
+    if name.startswith("open_clip"):
+        (folder / "config.json").unlink()
+    with pytest.raises(ModelFilesError, match=r"configuration of the checkpoint .*odd is odd"):
         export(str(folder), name="x", settings=settings)
     assert left_behind(settings) == []
 

@@ -13,7 +13,7 @@ from picfind import encoders, keys
 from picfind.captions.table import CaptionTable
 from picfind.datasets.folder import Folder
 from picfind.encoders.base import Encoder, EncoderCard, Role
-from picfind.errors import UnknownSpaceError, UsageError
+from picfind.errors import UnknownModelError, UnknownSpaceError, UsageError
 from picfind.images import Limits
 from picfind.ingest.report import Report
 from picfind.ingest.run import run
@@ -37,12 +37,15 @@ def open(  # noqa: A001
 
     A gallery that is not there is made, unless `create` is False. `model` is what to index and search with, or
     several: one for pictures and one for words, say; or give an `encoder` of your own, or several. Raises
-    NoGalleryError, NewerGalleryError, DamagedGalleryError, UsageError.
+    NoGalleryError, NewerGalleryError, DamagedGalleryError, UsageError, UnknownModelError, ModelFilesError.
     """
     settings = settings or load_settings()
     if model:
         settings = replace(settings, model=(model,) if isinstance(model, str) else tuple(model))
     folder = Path(path) if path is not None else settings.gallery
+    if create and encoder is None:
+        for name in settings.model:  # a model that is not here must not leave an empty gallery behind
+            encoders.find(name, settings)
     return Gallery(Store.open(folder, create=create), settings, encoder=encoder)
 
 
@@ -155,7 +158,7 @@ class Gallery:
         """Answer a query that has been parsed."""
         if not self.spaces:
             return Results((), 0, (NO_PICTURES,))
-        searcher = self._searcher(self.cards())
+        searcher = self._searcher(self.cards(query.against))
         searcher.refresh()
         return searcher.search(query)
 
@@ -200,17 +203,28 @@ class Gallery:
         finally:
             theirs.close()
 
-    def cards(self) -> list[EncoderCard]:
+    def cards(self, against: Sequence[str] = EVERYTHING) -> list[EncoderCard]:
         """The models that this gallery is indexed and searched with.
 
-        Those that were asked for; else those that it has in use; else the best one that is here.
+        Those that were asked for; else those that it has in use, as far as they are matched `against`; else the best
+        one that is here.
         """
         if self._own:
             return [encoder.card for encoder in self._own]
         if self.settings.model:
             return [encoders.find(name, self.settings) for name in self.settings.model]
-        used = [space.name for space in spaces.searched(self.store.catalog)]
-        return [encoders.find(name, self.settings) for name in used] or [encoders.default(self.settings)]
+        used = spaces.searched(self.store.catalog)
+        meant = [space for space in used if spaces.role_of(self.store.catalog, space) in against] or used
+        return [self._card_in_use(space) for space in meant] or [encoders.default(self.settings)]
+
+    def _card_in_use(self, space: Space) -> EncoderCard:
+        try:
+            return encoders.find(space.name, self.settings)
+        except UnknownModelError as error:
+            raise UnknownModelError(
+                f"The gallery {self.folder} is searched with {space.name}, which is not here. {error} Install it again, "
+                "or go on with another model: picfind index --model NAME, then picfind models use NAME."
+            ) from error
 
     def use(self, model: str) -> Space:
         """Search with this model from now on, instead of the one in use for the same: pictures, or words.

@@ -107,7 +107,8 @@ class Neighbors:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One picture of an answer. `score`: higher is better, a cosine (of half-precision vectors: good to three digits).
+    """One picture of an answer. `score`: higher is better. Where one space was searched it is a cosine (of half-precision
+    vectors: good to three digits); where rankings were fused it tells ranks alone, and `why` has the cosines.
 
     `content` is the SHA-256 of the picture's bytes in hex; `keys` are the places where it lies (paths or URLs);
     `why` gives the part of the score that each thing searched has; `metadata` holds the catalog's facts.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from picfind.cli.downloads import download_bar
 from picfind.cli.options import JsonFlag, settings_of
 
 if TYPE_CHECKING:
@@ -42,9 +43,15 @@ def export(
     """Make a model folder of a checkpoint. Needs the extra `export`, which brings torch."""
     from picfind.training.export import export as export_checkpoint
 
-    made = export_checkpoint(
-        checkpoint, name=name, settings=settings_of(), precision=precision, licence=licence
-    )
+    with download_bar(quiet=as_json) as progress:
+        made = export_checkpoint(
+            checkpoint,
+            name=name,
+            settings=settings_of(),
+            precision=precision,
+            licence=licence,
+            progress=progress,
+        )
     if as_json:
         fields = dataclasses.asdict(made)
         typer.echo(json.dumps({**fields, "folder": str(made.folder)}, ensure_ascii=False, indent=2))

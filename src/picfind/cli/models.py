@@ -5,17 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from picfind import encoders
+from picfind.cli.downloads import download_bar
 from picfind.cli.options import DONE, FAILED, JsonFlag, say, settings_of
 from picfind.encoders.base import EncoderCard
-from picfind.fetch import Progress
 from picfind.models import check as checking
 from picfind.models import pull as pulling
 
@@ -38,13 +35,20 @@ def list_models(ctx: typer.Context, as_json: JsonFlag = False) -> None:
     for card in sorted(cards, key=lambda card: not card.installed):
         _describe(card, marked=card.name in used)
     typer.echo("* is used where a gallery has no vectors yet and --model is not given.")
-    typer.echo("- is not here yet: `picfind models pull NAME` loads it.")
+    typer.echo(
+        "- is not here yet: `picfind models pull NAME` loads it; or it cannot be used, for the reason given."
+    )
 
 
 def _describe(card: EncoderCard, *, marked: bool) -> None:
     mark = "*" if marked else " " if card.installed else "-"
+    if not card.dim:  # a folder that nothing can be read from
+        typer.echo(f"{mark} {card.name}")
+        typer.echo(f"    {card.note}")
+        return
     size = f"{card.image_size} px" if card.image_size else "no pictures"
-    typer.echo(f"{mark} {card.name}  {card.dim}-d, {size}, {card.size_mb:,.0f} MB, {card.licence}")
+    weight = f"{'' if card.installed else 'about '}{card.size_mb:,.0f} MB"
+    typer.echo(f"{mark} {card.name}  {card.dim}-d, {size}, {weight}, {card.licence}")
     if card.recall:
         figures = ", ".join(f"{name} {value:g} %" for name, value in card.recall.items())
         typer.echo(f"    {figures} ({card.recall_source})")
@@ -61,7 +65,7 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Load a model from the hub. An interrupted download goes on where it stopped."""
-    with _bar(quiet or not sys.stderr.isatty()) as progress:
+    with download_bar(quiet=quiet) as progress:
         card = pulling.pull(
             name,
             settings_of(),
@@ -72,27 +76,6 @@ def pull(
         say(
             f"{card.name} is here: {card.size_mb:,.1f} MB, licence {card.licence}. Use it with --model {card.name}."
         )
-
-
-@contextmanager
-def _bar(quiet: bool) -> Iterator[Progress | None]:
-    """A bar on stderr that shows the file which is being loaded."""
-    if quiet:
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as shown:
-        tasks = {}
-
-        def tell(file: str, done: int, size: int) -> None:
-            if file not in tasks:
-                tasks[file] = shown.add_task(file, total=size)
-            shown.update(tasks[file], completed=done)
-
-        yield tell
 
 
 @models_app.command("check")

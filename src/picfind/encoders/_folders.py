@@ -11,8 +11,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,12 @@ import platformdirs
 
 from picfind import keys
 from picfind.encoders.base import EncoderCard
-from picfind.errors import ModelFilesError
+from picfind.errors import ModelFilesError, PicfindError, UsageError
 from picfind.settings import Settings
 
 MANIFEST = "picfind.json"
+OURS = frozenset({"builtin", "builtin-open", "builtin-image", "minilm"})
+"""Names of models that come with picfind. They never mean a folder; one that is called so is named by its path."""
 _CHUNK = 1 << 20
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HINT = "Pull, export or copy the model again."
@@ -50,6 +52,8 @@ def named(spec: str, settings: Settings) -> Path | None:
     A name without a separator is looked for in the folders of models first, in their order. A repository's name
     (`owner/name`) that is no path means the folder `owner--name` there.
     """
+    if spec in OURS:
+        return None
     if spec and spec not in (".", "..") and spec == Path(spec).name:
         for place in settings.models:
             if os.path.isdir(place / spec):
@@ -58,6 +62,43 @@ def named(spec: str, settings: Settings) -> Path | None:
     if spec and os.path.isdir(path):
         return path
     return named(spec.replace("/", "--"), settings) if _REPOSITORY.fullmatch(spec) else None
+
+
+def name_of(folder: Path, settings: Settings) -> str:
+    """What a model's folder is found by from any working folder: its own name if that is enough, else its path."""
+    there = named(folder.name, settings)
+    lasting = there is not None and there.parent in settings.models and there.samefile(folder)
+    return folder.name if lasting else str(keys.absolute(folder))
+
+
+def folder_of(card: EncoderCard, settings: Settings) -> Path:
+    """The folder behind a card. Raises ModelFilesError when it is not here yet, or no longer."""
+    if not card.installed:
+        raise not_here(card.name)
+    folder = named(card.name, settings)
+    if folder is None:
+        raise ModelFilesError(f"The model {card.name} is no longer here: its folder was moved or removed.")
+    return folder
+
+
+def not_here(name: str, size_mb: float | None = None) -> ModelFilesError:
+    """The error for a model that has to be pulled first; `size_mb` is what that loads."""
+    size = "" if size_mb is None else f": about {size_mb:,.0f} MB"
+    return ModelFilesError(f"The model {name} is not here yet. `picfind models pull {name}` loads it{size}.")
+
+
+def home(settings: Settings) -> Path:
+    """The folder that new models go to, the last one. Raises UsageError without any."""
+    if not settings.models:
+        raise UsageError("There is no folder to keep models in: set PICFIND_MODELS.")
+    return settings.models[-1]
+
+
+def check_name(name: str) -> None:
+    """Raises UsageError for what cannot be the name of a new model: a folder's on every system, and within a joint one."""
+    odd = any(sign in name for sign in '/\\:+@"<>|?*') or not name.isprintable()
+    if not name or name.startswith((".", "-")) or odd:
+        raise UsageError(f"A model cannot be called {name!r}. Take letters, digits, - and _.")
 
 
 def listed(settings: Settings) -> Iterator[Path]:
@@ -75,12 +116,25 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object of a model's folder. Raises ModelFilesError when it is missing or is none."""
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ModelFilesError(f"The model's file {path} cannot be read: {reason}. {_HINT}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unread(path, error) from error
     if not isinstance(found, dict):
         raise ModelFilesError(f"The model's file {path} holds no JSON object. {_HINT}")
     return found
+
+
+@contextmanager
+def reading(folder: Path) -> Iterator[None]:
+    """Turns the system's refusal to read a model's file into ModelFilesError."""
+    try:
+        yield
+    except OSError as error:
+        raise _unread(Path(error.filename or folder), error) from error
+
+
+def _unread(path: Path, error: Exception) -> ModelFilesError:
+    reason = getattr(error, "strerror", None) or error
+    return ModelFilesError(f"The model's file {path} cannot be read: {reason}. {_HINT}")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -98,6 +152,14 @@ def read_manifest(folder: Path) -> Manifest | None:
         if all(isinstance(text, str) for text in texts):
             return found
     raise ModelFilesError(f"The model's file {folder / MANIFEST} is odd: a value has another type. {_HINT}")
+
+
+def says(folder: Path, family: str) -> bool:
+    """Whether a folder's `picfind.json` says that it is of a family; one that cannot be read says nothing."""
+    with suppress(ModelFilesError):
+        manifest = read_manifest(folder)
+        return manifest is not None and manifest.family == family
+    return False
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -127,14 +189,15 @@ def revision(folder: Path, files: Sequence[str], how: str) -> str:
     """12 hex digits of a SHA-256 over the model's files and `how` its input is prepared, in words.
 
     `files` are those that the vectors depend on, as POSIX paths within the folder. Raises ModelFilesError for a file
-    that is missing, and for one that is no longer what `picfind.json` says.
+    that is missing or cannot be read, and for one that is no longer what `picfind.json` says.
     """
     require(folder, files)
     manifest = read_manifest(folder)
     stated = manifest.files if manifest else {}
     whole = hashlib.sha256(how.encode())
     for name in sorted(files):
-        found = digest(folder / name)
+        with reading(folder):
+            found = digest(folder / name)
         if stated.get(name, found) != found:
             raise ModelFilesError(
                 f"The model's file {folder / name} is not what was pulled or exported: its SHA-256 is {found}, "
@@ -149,13 +212,38 @@ def size_mb(folder: Path, files: Sequence[str]) -> float:
     return round(sum((folder / name).stat().st_size for name in files) / 1e6, 1)
 
 
-def card_or_fault(
-    folder: Path, read: Callable[[Path], EncoderCard], *, family: str, towers: tuple[str, ...]
+def cards(
+    settings: Settings,
+    *,
+    family: str,
+    is_ours: Callable[[Path], bool],
+    read: Callable[[Path, Settings], EncoderCard],
+    towers: tuple[str, ...],
+    published: Iterable[EncoderCard] = (),
+) -> list[EncoderCard]:
+    """A family's cards: the published models, pulled or not, then its other folders in the folders of models.
+
+    A folder that is damaged is listed as not installed, with what is wrong with it as its note.
+    """
+    here = {
+        folder.name: _card_or_fault(folder, settings, read, family=family, towers=towers)
+        for folder in listed(settings)
+        if is_ours(folder)
+    }
+    return [*[here.pop(card.name, card) for card in published], *here.values()]
+
+
+def _card_or_fault(
+    folder: Path,
+    settings: Settings,
+    read: Callable[[Path, Settings], EncoderCard],
+    *,
+    family: str,
+    towers: tuple[str, ...],
 ) -> EncoderCard:
-    """The card that `read` gives of a folder; of one that is damaged, a card that is not installed and says why."""
     try:
-        return read(folder)
-    except (ModelFilesError, OSError) as error:
+        return read(folder, settings)
+    except (PicfindError, OSError) as error:
         return EncoderCard(
             name=folder.name,
             family=family,
@@ -171,12 +259,15 @@ def card_or_fault(
         )
 
 
-def digest(path: Path) -> str:
-    """The SHA-256 of a file in hex, remembered for as long as its path, size and time stay the same."""
+def digest(path: Path, *, anew: bool = False) -> str:
+    """The SHA-256 of a file in hex, remembered for as long as its path, size and time stay the same.
+
+    `anew` reads the file whatever is remembered: a failing disk changes neither size nor time.
+    """
     found = path.stat()
     key = f"{os.path.realpath(path)}|{found.st_size}|{found.st_mtime_ns}"
     known = _remembered()
-    if key not in known:
+    if anew or key not in known:
         known = {**known, key: _sha256(path)}
         _remember(known)
     return known[key]

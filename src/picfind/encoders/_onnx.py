@@ -110,4 +110,4 @@ def plain(text: str) -> str:
 
 def unreadable(path: Path, error: Exception, hint: str) -> ModelFilesError:
     """The error for a model's file that is damaged."""
-    return ModelFilesError(f"The model's file {path} cannot be read: {error}. {hint}")
+    return ModelFilesError(f"The model's file {path} cannot be read: {str(error).rstrip('.')}. {hint}")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from picfind.encoders._bert.tower import PartTower, TextTower
 from picfind.encoders._onnx import on_accelerator
 from picfind.encoders.base import Encoder, EncoderCard, Role, Tower
 from picfind.encoders.builtin import FOLDER as BUILTIN
-from picfind.errors import ModelFilesError, UnknownModelError
+from picfind.errors import ModelFilesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,18 +81,15 @@ def cards(settings: Settings) -> Iterable[EncoderCard]:
 
     A folder that is damaged is listed as not installed, with what is wrong with it as its note.
     """
-    here = {
-        path.name: _folders.card_or_fault(
-            path, partial(_card, settings=settings), family=FAMILY, towers=("text",)
-        )
-        for path in _folders.listed(settings)
-        if is_bert(path)
-    }
-    return [
-        _minilm(),
-        *(here.pop(name) if name in here else _known(name) for name in _PUBLISHED),
-        *here.values(),
-    ]
+    folders = _folders.cards(
+        settings,
+        family=FAMILY,
+        is_ours=is_bert,
+        read=_card,
+        towers=("text",),
+        published=map(_known, _PUBLISHED),
+    )
+    return [_minilm(), *folders]
 
 
 def find(spec: str, settings: Settings) -> EncoderCard | None:
@@ -108,10 +104,7 @@ def find(spec: str, settings: Settings) -> EncoderCard | None:
     if folder is not None:
         return _card(folder, settings) if is_bert(folder) else None
     if name in _PUBLISHED:
-        size = _PUBLISHED[name].size_mb
-        raise ModelFilesError(
-            f"The model {name} is not here yet. `picfind models pull {name}` loads it: about {size:,.0f} MB."
-        )
+        raise _folders.not_here(name, _PUBLISHED[name].size_mb)
     return None
 
 
@@ -121,11 +114,7 @@ def load(
     """The encoder; `role` chooses the prefix of a model that has one. The files are read at the first text."""
     if card.name == MINILM:
         return Encoder(card=card, text=_minilm_tower())
-    folder = _folders.named(card.name, settings) if card.installed else None
-    if folder is None:
-        raise UnknownModelError(
-            f"The model {card.name} is not here. `picfind models pull {card.name}` gets it."
-        )
+    folder = _folders.folder_of(card, settings)
     recipe = read_recipe(folder)
     batched = settings.device != "cpu" and on_accelerator(settings.device)
     tower = TextTower(
@@ -217,9 +206,8 @@ def _card(folder: Path, settings: Settings) -> EncoderCard:
     manifest = _folders.read_manifest(folder) or _folders.Manifest(FAMILY)
     model = _PUBLISHED.get(folder.name)
     names = files(folder, recipe)
-    here = _folders.named(folder.name, settings) == folder
     return EncoderCard(
-        name=folder.name if here else str(folder), family=FAMILY,
+        name=_folders.name_of(folder, settings), family=FAMILY,
         revision=_folders.revision(folder, names, recipe.describe()), dim=recipe.dim, licence=manifest.licence,
         source=manifest.source, size_mb=_folders.size_mb(folder, names), image_size=None,
         languages=model.languages if model else (), batch_size=_BATCH, note=model.note if model else "",

@@ -16,7 +16,6 @@ from __future__ import annotations
 import mmap
 import os
 from dataclasses import replace
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -74,15 +73,14 @@ def cards(settings: Settings) -> Iterable[EncoderCard]:
 
     A folder that is damaged is listed as not installed, with what is wrong with it as its note.
     """
-    here = {
-        folder.name: _folders.card_or_fault(
-            folder, partial(read_card, settings=settings), family=FAMILY, towers=("image", "text")
-        )
-        for folder in _folders.listed(settings)
-        if is_ours(folder)
-    }
-    published = [here[name] if name in here else not_pulled(name) for name in KNOWN]
-    return published + [card for name, card in here.items() if name not in KNOWN]
+    return _folders.cards(
+        settings,
+        family=FAMILY,
+        is_ours=is_ours,
+        read=read_card,
+        towers=("image", "text"),
+        published=map(not_pulled, KNOWN),
+    )
 
 
 def find(spec: str, settings: Settings) -> EncoderCard | None:
@@ -95,12 +93,9 @@ def find(spec: str, settings: Settings) -> EncoderCard | None:
         return read_card(folder, settings) if is_ours(folder) else None
     name = folder_name(spec)
     if name in KNOWN:
-        raise ModelFilesError(
-            f"The model {name} is not here yet. `picfind models pull {name}` loads it: about "
-            f"{KNOWN[name].size_mb:,.0f} MB."
-        )
+        raise _folders.not_here(name, KNOWN[name].size_mb)
     if spec.startswith(f"{OWNER}/"):
-        raise ModelFilesError(f"The model {spec} is not here yet. `picfind models pull {spec}` loads it.")
+        raise _folders.not_here(spec)
     return None
 
 
@@ -112,7 +107,7 @@ def load(
     `language` is the language of the words, for models that want to be told (NLLB's); the role makes no difference.
     Raises ModelFilesError for files that are missing or odd, UsageError for a language that the model does not have.
     """
-    folder = _folder_of(card, settings)
+    folder = _folders.folder_of(card, settings)
     _folders.require(folder, FILES)
     preprocess = read_preprocess(folder)
     at_once = _BATCH if on_accelerator(settings.device) else 1
@@ -171,12 +166,10 @@ def read_card(folder: Path, settings: Settings) -> EncoderCard:
     how = f"{preprocess.describe()}; {read_settings(folder).describe()}; unit length"
     manifest = _folders.read_manifest(folder)
     known = KNOWN.get(folder.name)
-    there = _folders.named(folder.name, settings)
-    here = there is not None and there.samefile(folder)
     published = known is not None and (manifest is None or manifest.source.startswith(f"{OWNER}/"))
     stated = manifest.licence if manifest else "not stated"
     return EncoderCard(
-        name=folder.name if here else str(folder),
+        name=_folders.name_of(folder, settings),
         family=FAMILY,
         revision=_folders.revision(folder, files, how),
         dim=embed_dim(folder),
@@ -212,7 +205,7 @@ def problems(folder: Path) -> list[str]:
             check(folder)
         except ModelFilesError as error:
             found.append(str(error))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _weights(folder: Path, graph: str) -> list[str]:
@@ -222,8 +215,12 @@ def _weights(folder: Path, graph: str) -> list[str]:
     maybe = [name for name in beside if _may_be_weights(name)]
     if not maybe or not (folder / graph).stat().st_size:
         return []
-    with (folder / graph).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        start = len(PurePosixPath(graph).parent.as_posix()) + 1
+    start = len(PurePosixPath(graph).parent.as_posix()) + 1
+    with (
+        _folders.reading(folder),
+        (folder / graph).open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
         return [name for name in maybe if content.find(_location(name[start:])) >= 0]
 
 
@@ -242,12 +239,3 @@ def _may_be_weights(name: str) -> bool:
         and path.suffix.lower() not in _NO_WEIGHTS
         and not path.name.startswith(".")
     )
-
-
-def _folder_of(card: EncoderCard, settings: Settings) -> Path:
-    folder = _folders.named(card.name, settings) if card.installed else None
-    if folder is None:
-        raise ModelFilesError(
-            f"The model {card.name} is not here. `picfind models pull {card.name}` loads it."
-        )
-    return folder

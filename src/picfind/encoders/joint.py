@@ -33,7 +33,6 @@ was made with: a component that has changed since is refused. Arrays are read wi
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
@@ -42,7 +41,17 @@ import numpy as np
 
 from picfind import encoders
 from picfind.encoders import _folders
-from picfind.encoders._joint.recipe import CONCAT, DEFAULT_SHARE, HEADS, Recipe, arrays, combine, recipe_of
+from picfind.encoders._joint.recipe import (
+    CONCAT,
+    DEFAULT_SHARE,
+    FAMILY,
+    HEADS,
+    Recipe,
+    arrays,
+    combine,
+    from_folder,
+    recipe_of,
+)
 from picfind.encoders._joint.towers import (
     Axes,
     Block,
@@ -54,7 +63,7 @@ from picfind.encoders._joint.towers import (
 )
 from picfind.encoders._onnx import Once, open_session, unreadable
 from picfind.encoders.base import Encoder, EncoderCard, Role
-from picfind.errors import EncoderError, ModelFilesError, PicfindError, UnknownModelError
+from picfind.errors import EncoderError, ModelFilesError, UnknownModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,12 +78,17 @@ _AGAIN = "Fit, train or copy the model again."
 
 
 def cards(settings: Settings) -> Iterable[EncoderCard]:
-    """The folders of this family in the folders of models; `joint:IMAGE+TEXT` is known by its parts alone."""
-    for folder in _folders.listed(settings):
-        with suppress(PicfindError):  # damaged, or a component is gone: `find` says what
-            recipe = recipe_of(folder.name, settings)
-            if recipe is not None:
-                yield recipe.card()
+    """The folders of this family in the folders of models; `joint:IMAGE+TEXT` is known by its parts alone.
+
+    A folder that is damaged, or whose parts have gone or changed, is listed as not installed, with the reason.
+    """
+    return _folders.cards(
+        settings,
+        family=FAMILY,
+        is_ours=partial(_folders.says, family=FAMILY),
+        read=lambda folder, settings: from_folder(folder, settings).card(),
+        towers=("image", "text", "pair"),
+    )
 
 
 def find(spec: str, settings: Settings) -> EncoderCard | None:

@@ -8,6 +8,7 @@ bilinear, the centre 224 x 224.
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -24,9 +25,9 @@ from picfind import keys
 from picfind.encoders import _folders
 from picfind.encoders._onnx import Once, on_accelerator, open_session, unreadable
 from picfind.encoders._preprocess import Preprocess
-from picfind.encoders._resnet.weights import ARCHITECTURES, read_weights
+from picfind.encoders._resnet.weights import ARCHITECTURES, NO_CONVERT, read_weights
 from picfind.encoders.base import Encoder, EncoderCard, Role
-from picfind.errors import MissingExtraError, ModelFilesError, UnknownModelError
+from picfind.errors import MissingExtraError, ModelFilesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -63,21 +64,21 @@ def cards(settings: Settings) -> Iterable[EncoderCard]:
 
     A folder that is damaged is listed as not installed, with what is wrong with it as its note.
     """
-    here = {
-        path.name: _folders.card_or_fault(
-            path, partial(_card, settings=settings), family=FAMILY, towers=("image",)
-        )
-        for path in _folders.listed(settings)
-        if _is_ours(path)
-    }
-    return [*(here.pop(name) if name in here else _known(name) for name in ARCHITECTURES), *here.values()]
+    return _folders.cards(
+        settings,
+        family=FAMILY,
+        is_ours=partial(_folders.says, family=FAMILY),
+        read=_card,
+        towers=("image",),
+        published=map(_known, ARCHITECTURES),
+    )
 
 
 def find(spec: str, settings: Settings) -> EncoderCard | None:
     """The card for a known name, a repository that was pulled, a folder of this family, or a safetensors file.
 
-    The file is converted once, into the last folder of models. Raises ModelFilesError for a folder or file that is damaged and for a known model that was not pulled yet,
-    MissingExtraError when a file cannot be converted.
+    The file is converted once, into the last folder of models. Raises ModelFilesError for a folder or file that is
+    damaged and for a known model that was not pulled yet, MissingExtraError when a file cannot be converted.
     """
     path = keys.absolute(Path(spec))
     if path.suffix == ".safetensors" and os.path.isfile(path):
@@ -90,11 +91,9 @@ def find(spec: str, settings: Settings) -> EncoderCard | None:
     name = _NAMES.get(spec, spec.replace("/", "--"))
     folder = _folders.named(spec, settings) or _folders.named(name, settings)
     if folder is not None:
-        return _card(folder, settings) if _is_ours(folder) else None
+        return _card(folder, settings) if _folders.says(folder, FAMILY) else None
     if name in ARCHITECTURES:
-        raise ModelFilesError(
-            f"The model {name} is not here yet. `picfind models pull {name}` loads it: about {_SIZES[name]:,.0f} MB."
-        )
+        raise _folders.not_here(name, _SIZES[name])
     return None
 
 
@@ -102,11 +101,7 @@ def load(
     card: EncoderCard, settings: Settings, *, role: Role = "document", language: str | None = None
 ) -> Encoder:
     """The encoder; role and language make no difference. The graph is read when a picture is first encoded."""
-    folder = _folders.named(card.name, settings) if card.installed else None
-    if folder is None:
-        raise UnknownModelError(
-            f"The model {card.name} is not here. `picfind models pull {card.name}` gets it."
-        )
+    folder = _folders.folder_of(card, settings)
     _folders.require(folder, [GRAPH])
     batched = settings.device != "cpu" and on_accelerator(settings.device)
     tower = _Tower(folder / GRAPH, card.dim, device=settings.device, batched=batched)
@@ -124,11 +119,18 @@ def repository(name: str) -> str | None:
 
 
 def wanted(files: Sequence[str]) -> list[str] | None:
-    """The weights and their configuration; None for a repository of anything that has words or a graph of its own."""
+    """The weights and their configuration; None for a repository of anything that has words or a graph of its own.
+
+    Raises MissingExtraError, before anything is loaded, where the weights could not be converted afterwards.
+    """
     if not {WEIGHTS, CONFIG} <= set(files):
         return None
     words = any(Path(name).name.startswith(("tokenizer", "vocab", "modules.json")) for name in files)
-    return None if words else [WEIGHTS, CONFIG]
+    if words:
+        return None
+    if not all(importlib.util.find_spec(package) for package in ("onnx", "safetensors")):
+        raise MissingExtraError(NO_CONVERT)
+    return [WEIGHTS, CONFIG]
 
 
 def finish(folder: Path, repository: str, settings: Settings) -> None:
@@ -169,10 +171,8 @@ def converted(weights: Path, settings: Settings) -> Path:
     there = _folders.named(name, settings)
     if there is not None:
         return there
-    if not settings.models:
-        raise ModelFilesError("There is no folder to keep converted models in: set PICFIND_MODELS.")
     source = f"converted from {weights}"
-    return convert(weights, settings.models[-1], name=name, licence="not stated", source=source)
+    return convert(weights, _folders.home(settings), name=name, licence="not stated", source=source)
 
 
 class _Tower:
@@ -221,14 +221,6 @@ def _known(name: str) -> EncoderCard:
     )  # fmt: skip
 
 
-def _is_ours(folder: Path) -> bool:
-    """Whether a folder says that it is of this family; what cannot be read says nothing."""
-    with suppress(ModelFilesError):
-        manifest = _folders.read_manifest(folder)
-        return manifest is not None and manifest.family == FAMILY
-    return False
-
-
 def _card(folder: Path, settings: Settings) -> EncoderCard:
     _folders.require(folder, [GRAPH, CONFIG])
     manifest = _folders.read_manifest(folder) or _folders.Manifest(FAMILY)
@@ -238,9 +230,8 @@ def _card(folder: Path, settings: Settings) -> EncoderCard:
         raise ModelFilesError(
             f"The model's file {folder / CONFIG} names no ResNet that is known with its num_features. {_HINT}"
         )
-    here = _folders.named(folder.name, settings) == folder
     return EncoderCard(
-        name=folder.name if here else str(folder), family=FAMILY,
+        name=_folders.name_of(folder, settings), family=FAMILY,
         revision=_folders.revision(folder, [GRAPH], _DESCRIBED), dim=shape.dim, licence=manifest.licence,
         source=manifest.source, size_mb=_folders.size_mb(folder, [GRAPH]), image_size=PREPROCESS.size[0],
         note=_NOTE if manifest.source.startswith("timm/") else "Pictures only.", towers=("image",),
@@ -254,9 +245,7 @@ def _write(weights: Path, folder: Path) -> None:
     try:
         from picfind.encoders._resnet.graph import write_graph
     except ImportError as error:
-        raise MissingExtraError(
-            'Converting ResNet weights needs the packages onnx and safetensors: pip install "picfind[convert]"'
-        ) from error
+        raise MissingExtraError(NO_CONVERT) from error
     write_graph(folder / GRAPH, shape, tensors)
     config = {"architecture": shape.name, "num_features": shape.dim}
     (folder / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -6,6 +6,7 @@ silent when it is told to be (`HF_HUB_OFFLINE`).
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -122,8 +123,14 @@ def _translated(error: Exception, page: str, file: str | None) -> Exception:
         )
     if status is not None:
         return DownloadError(f"{page} answered with status {status}. Try again later.")
+    if isinstance(error, json.JSONDecodeError | KeyError | TypeError | AttributeError):
+        return DownloadError(
+            f"What answers at {page} is not the hub: its answer is no listing. It may be the page of a network that "
+            "wants a login, or of a proxy; is HF_ENDPOINT right?"
+        )
+    reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
     return DownloadError(
-        f"The hub cannot be reached at {page}: {str(error).splitlines()[0] if str(error) else type(error).__name__}. "
+        f"The hub cannot be reached at {page}: {reason}. "
         "Check the network; behind a firewall set HTTPS_PROXY or HF_ENDPOINT, or copy the model's folder from another "
         "machine into one of the folders of PICFIND_MODELS."
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ from picfind.ingest.pictures import PictureWork
 from picfind.ingest.report import Progress, Report
 from picfind.ingest.stages import Outcome, Work, mapped, outcomes_of
 from picfind.ingest.wording import Wording
-from picfind.storage import names, owed, parts
+from picfind.storage import names, owed, parts, spaces
 from picfind.storage.names import DATED_BY_FILE, DATED_BY_NAME, Name
 from picfind.storage.parts import Part
 from picfind.storage.store import Store
@@ -78,11 +78,12 @@ def pictures(
     yield from _through(passage, work, due, encoders, _commit_pictures)
 
 
-def pairs(passage: Passage, encoders: Sequence[Encoder]) -> Iterator[Report]:
-    """Encode the pictures whose words are new to a space of pairs, together with them."""
+def pairs(passage: Passage, encoders: Sequence[Encoder], gone: Collection[str]) -> Iterator[Report]:
+    """Encode the pictures whose words are new to a space of pairs, together with them; not those that are gone."""
     joined = [encoder for encoder in encoders if encoder.kind == PAIR]
-    spaces = [encoder.space for encoder in joined]
-    lacking = owed.pairs(passage.store.catalog, spaces, passage.root_id, scope=passage.dataset.scope)
+    wanted = [encoder.space for encoder in joined]
+    found = owed.pairs(passage.store.catalog, wanted, passage.root_id, scope=passage.dataset.scope)
+    lacking = {key: pair for key, pair in found.items() if key not in gone}
     if lacking:
         passage.progress.add(due=len(lacking))
         work = PairWork(joined, lacking, limits=passage.limits)
@@ -97,24 +98,39 @@ def words(passage: Passage, encoders: Sequence[Encoder]) -> Iterator[Report]:
     """Encode every text that a space of words lacks, from whatever root it is."""
     for encoder in encoders:
         if encoder.kind == WORDS:
+            _name_space(passage, encoder.space)
             texts = owed.texts(passage.store.catalog, encoder.space)
             passage.progress.add(due=len(texts))
             if texts:
                 yield from _texts(passage, encoder, texts)
 
 
+def _name_space(passage: Passage, space: Space) -> None:
+    """Make a space of words known, though there may be no words yet: it can be searched, and finds nothing."""
+    catalog = passage.store.catalog
+    if space not in spaces.spaces(catalog) and names.count_contents(catalog):
+        with passage.writer.transaction() as change:
+            spaces.add_space(change, space, WORDS)
+
+
 def _texts(passage: Passage, encoder: Encoder, texts: Sequence[str]) -> Iterator[Report]:
     chunks = [texts[at : at + _CHUNK] for at in range(0, len(texts), _CHUNK)]
     held: list[tuple[Sequence[str], Floats]] = []
-    batch = _Batch.after(passage.progress.began)
-    with ThreadPoolExecutor(max_workers=passage.workers, thread_name_prefix="picfind") as pool:
-        encoded = mapped(pool, encoder.encode_texts, chunks, ahead=passage.workers * 2)
+    due = _Batch.after(passage.progress.began).due
+    workers = 1 if encoder.on_accelerator else passage.workers
+    pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="picfind")
+    try:
+        encoded = mapped(pool, encoder.encode_texts, chunks, ahead=workers * 2)
         for some, rows in zip(chunks, encoded, strict=True):
             held.append((some, rows))
-            if len(held) * _CHUNK >= COMMIT_STEPS or time.monotonic() >= batch.due:
-                yield _commit_texts(passage, encoder.space, held)
-                held, batch = [], _Batch.after(passage.progress.began)
-    yield _commit_texts(passage, encoder.space, held)
+            if len(held) * _CHUNK >= COMMIT_STEPS or time.monotonic() >= due:
+                ready, held, due = held, [], _Batch.after(passage.progress.began).due
+                yield _commit_texts(passage, encoder.space, ready)
+    finally:
+        # as in _through: what is encoded is kept
+        pool.shutdown(wait=True, cancel_futures=True)
+        last = _commit_texts(passage, encoder.space, held)
+    yield last
 
 
 _CHUNK = 64

@@ -20,7 +20,7 @@ from picfind.ingest.changes import Survey, changes, survey
 from picfind.ingest.passes import Passage
 from picfind.ingest.report import Progress, Report
 from picfind.ingest.wording import Wording
-from picfind.storage import names, roots
+from picfind.storage import names, roots, spaces
 from picfind.storage.names import FACTS_TASK, State
 from picfind.storage.store import Store
 from picfind.storage.writer import Writer
@@ -49,6 +49,7 @@ def run(
     for encoder in encoders:
         if not (encoder.image or encoder.text or encoder.pair):
             raise EncoderError(f"The model {encoder.card.name} encodes nothing. Index with another one.")
+        spaces.check_same(store.catalog, encoder.space, encoder.kind)
     limits = limits or Limits()
     wording = Wording(captions)
     alone = [encoder for encoder in encoders if encoder.kind == PICTURE]
@@ -75,7 +76,7 @@ def run(
         if found.due:
             due = changes(_seen(dataset.items(), gone, progress), states, wanted, wording.marks)
             yield from passes.pictures(passage, alone, due, wording)
-        yield from passes.pairs(passage, encoders)
+        yield from passes.pairs(passage, encoders, gone)
         yield from passes.words(passage, encoders)
         forgotten = _forget(store, writer, root_id, gone, states, agreed=forget)
         yield progress.tell(forgotten=forgotten, finished=True)

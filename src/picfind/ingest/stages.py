@@ -129,6 +129,9 @@ def mapped(pool: Executor, function: Callable[[A], B], items: Iterable[A], *, ah
             future.cancel()
 
 
+_MOST_HELD = 256
+
+
 def batched_encode(work: Work, outcomes: Iterable[Outcome], batch_size: int) -> Iterator[Outcome]:
     """Encode in batches in the thread that iterates, keeping the order of the outcomes."""
     held: list[Outcome] = []
@@ -136,7 +139,8 @@ def batched_encode(work: Work, outcomes: Iterable[Outcome], batch_size: int) -> 
     for outcome in outcomes:
         held.append(outcome)
         waiting += bool(outcome.prepared)
-        if waiting == batch_size:
+        # also after many that have nothing to encode: they wait for their commit
+        if waiting == batch_size or len(held) >= batch_size + _MOST_HELD:
             yield from work.encode(held)
             held, waiting = [], 0
     yield from work.encode(held)

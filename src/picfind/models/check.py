@@ -62,7 +62,7 @@ def _file_problems(folder: Path) -> list[str]:
     for name, digest in (manifest.files if manifest else {}).items():
         if not os.path.isfile(folder / name):
             found.append(f"{name} is missing, but {_folders.MANIFEST} lists it")
-        elif _folders.digest(folder / name) != digest:
+        elif _folders.digest(folder / name, anew=True) != digest:
             found.append(f"{name} is not what was pulled or exported: its SHA-256 is another one")
     for _, family in plugins.load_all("encoders"):
         if getattr(family, "is_ours", None) and hasattr(family, "problems") and family.is_ours(folder):

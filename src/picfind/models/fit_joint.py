@@ -161,16 +161,8 @@ def _check_dims(dims: int, card: EncoderCard) -> None:
 
 def _free(name: str, settings: Settings) -> Path:
     """Where the model will lie. Raises UsageError for a name that cannot be a folder's or that another model has."""
-    if not settings.models:
-        raise UsageError("There is no folder of models to write to. Set PICFIND_MODELS.")
-    if (
-        not name
-        or name.startswith(".")
-        or any(sign in name for sign in '/\\:+@"<>|?*')
-        or not name.isprintable()
-    ):
-        raise UsageError(f"A model cannot be called {name!r}. Take letters, digits, - and _.")
-    target = settings.models[-1] / name
+    _folders.check_name(name)
+    target = _folders.home(settings) / name
     taken = any(os.path.lexists(place / name) for place in settings.models)
     if taken or any(family.find(name, settings) is not None for _, family in plugins.load_all("encoders")):
         raise UsageError(f"There is a model {name} already. Take another name, or remove its folder first.")

@@ -53,9 +53,7 @@ def pull(
     card = _here(source, settings)
     if card is not None:
         return card
-    place = settings.models[-1] if settings.models else None
-    if place is None:
-        raise UsageError("There is no folder to keep models in: set PICFIND_MODELS.")
+    place = _folders.home(settings)
     with _alone(place, source.folder, waiting):
         card = _here(source, settings)
         if card is None:
@@ -75,6 +73,8 @@ def _source(spec: str, settings: Settings) -> _Source:
             if repository and spec in (model, repository):
                 return _Source(repository, model, {name: family})
     if not _REPOSITORY.fullmatch(spec):
+        if any(card.name == spec and card.installed for card in encoders.cards(settings)):
+            raise UsageError(f"The model {spec} is here, and none of the hub's. Use it with --model {spec}.")
         raise UsageError(
             f"There is no model {spec!r} to pull. `picfind models` lists those that are known; any other one is named as "
             "on the hub: owner/name."

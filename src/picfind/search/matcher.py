@@ -67,9 +67,9 @@ class Matcher:
             raise UsageError("The terms of this query cancel out: nothing is left to search for.")
         return Asked(rows, norm, total / norm)
 
-    def find(self, asked: Asked, *, k: int) -> Found:
-        """The k nearest pictures."""
-        return self.snapshot.search(asked.vector, k=k)
+    def find(self, asked: Asked, *, k: int, ties: bool = False) -> Found:
+        """The k nearest pictures; with `ties` also those that score like the k-th."""
+        return self.snapshot.search(asked.vector, k=k, ties=ties)
 
     def reasons(self, found: Found, terms: Sequence[Term], asked: Asked) -> list[dict[str, float]]:
         """How much of each score each term gave; they add up to the score."""

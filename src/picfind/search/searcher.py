@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,15 +15,15 @@ from picfind.search.fusion import fuse
 from picfind.search.matcher import Asked, Matcher
 from picfind.search.query import Kind, Query, Term
 from picfind.search.snapshot import EXACT, Found
-from picfind.storage import parts, roots
+from picfind.storage import names, parts, roots
 from picfind.storage.descriptions import Described, describe
 from picfind.storage.store import Store
 from picfind.types import Hit, Results
 
 NO_PICTURES = "The gallery has no pictures yet: run `picfind index FOLDER`."
 _TRIES = 5
-_LEAST_DEPTH = 200
-"""How far down rankings are fused at least: what is below both depths cannot come among the first."""
+_LEAST_DEPTH = 1000
+"""How far down rankings are fused. The same for small k, so that the answer to a small k begins that to a larger one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,9 @@ class Searcher:
         return [self._answer(query) for query in queries]
 
     def _answer(self, query: Query) -> Results:
-        matchers = self._chosen(query)
+        able = self._chosen(query)
+        # a space without a vector ranks nothing: there is nothing to fuse
+        matchers = [matcher for matcher in able if len(matcher.snapshot)] or able[:1]
         asked = [matcher.ask(query.terms) for matcher in matchers]
         for _ in range(_TRIES):
             ranked = self._ranked(matchers, asked, query)
@@ -75,7 +78,21 @@ class Searcher:
             # something was forgotten since the snapshot was taken: look again, so that none is missing
             self.refresh()
         searched = np.unique(np.concatenate([matcher.snapshot.pictures for matcher in matchers]))
-        return Results(hits, len(searched), tuple(_warnings(matchers, len(searched))))
+        return Results(hits, len(searched), tuple(self._warnings(able, len(searched))))
+
+    def _warnings(self, matchers: Sequence[Matcher], searched: int) -> Iterator[str]:
+        if not searched and not names.count_contents(self._store.catalog):
+            yield NO_PICTURES
+            return
+        for matcher in matchers:
+            if matcher.snapshot.missing:
+                what = "Texts" if matcher.against == "words" else "Pictures"
+                yield (
+                    f"{what} of the gallery that have no vector of {matcher.encoder.card.name} yet, and were not "
+                    f"searched: {matcher.snapshot.missing:,}. Run `picfind index` on their folders."
+                )
+        if not searched and not any(matcher.snapshot.missing for matcher in matchers):
+            yield "Nothing is said of any picture of the gallery: there are no words to match against."
 
     def _chosen(self, query: Query) -> list[Matcher]:
         """The spaces that can answer."""
@@ -92,13 +109,18 @@ class Searcher:
         return able
 
     def _ranked(self, matchers: Sequence[Matcher], asked: Sequence[Asked], query: Query) -> _Ranked:
-        depth = query.k if len(matchers) == 1 else max(_LEAST_DEPTH, 2 * query.k)
-        found = [matcher.find(one, k=depth) for matcher, one in zip(matchers, asked, strict=True)]
-        words = self._words(matchers, found)
         if len(matchers) == 1:
-            why = matchers[0].reasons(found[0], query.terms, asked[0])
-            return _Ranked(found[0].contents.tolist(), found[0].scores.tolist(), why, words)
-        best = fuse([one.contents.tolist() for one in found], k=query.k)
+            one = matchers[0].find(asked[0], k=query.k)
+            why = matchers[0].reasons(one, query.terms, asked[0])
+            return _Ranked(one.contents.tolist(), one.scores.tolist(), why, self._words(matchers, [one]))
+        found = [
+            matcher.find(vectors, k=_depth(query.k), ties=True)
+            for matcher, vectors in zip(matchers, asked, strict=True)
+        ]
+        rankings = [list(zip(one.contents.tolist(), one.scores.tolist(), strict=True)) for one in found]
+        best = fuse(rankings, k=query.k)
+        found = [one.only([content for content, _ in best]) for one in found]
+        words = self._words(matchers, found)
         reasons = [_reasons(*each, query.terms) for each in zip(matchers, found, asked, strict=True)]
         why = [
             {label: share for own in reasons for label, share in own.get(content, {}).items()}
@@ -116,6 +138,11 @@ class Searcher:
                     if part in texts:
                         said[content] = texts[part]
         return said
+
+
+def _depth(k: int) -> int:
+    """How far down to fuse for k pictures: doubled until it is enough, so that it is the same for most k."""
+    return _LEAST_DEPTH << max(0, math.ceil(math.log2(k / _LEAST_DEPTH)))
 
 
 def _reasons(
@@ -141,18 +168,6 @@ def _no_space(against: str) -> str:
 def _listed(matchers: Sequence[Matcher]) -> str:
     names = [matcher.encoder.card.name for matcher in matchers]
     return f"The model {names[0]}" if len(names) == 1 else f"The models {' and '.join(names)}"
-
-
-def _warnings(matchers: Sequence[Matcher], searched: int) -> Iterator[str]:
-    if not searched:
-        yield NO_PICTURES
-        return
-    for matcher in matchers:
-        if matcher.snapshot.missing:
-            yield (
-                f"Pictures of the gallery that have no vector of {matcher.encoder.card.name} yet, and were not "
-                f"searched: {matcher.snapshot.missing:,}. Run `picfind index` on their folders."
-            )
 
 
 def _hits(store: Store, ranked: _Ranked) -> tuple[Hit, ...]:

@@ -6,6 +6,7 @@ that was just added is found at once; what it holds too much is filtered away be
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -15,7 +16,7 @@ from picfind import plugins
 from picfind.errors import UsageError
 from picfind.index.base import VectorIndex
 from picfind.search import saved
-from picfind.storage import names, parts, spaces
+from picfind.storage import names, owed, parts, spaces
 from picfind.storage.segments import Segment
 from picfind.storage.store import Store
 from picfind.types import WORDS, Floats, Ids, Neighbors, Space
@@ -31,6 +32,11 @@ class Found:
     contents: Ids
     parts: Ids
     scores: Floats
+
+    def only(self, contents: Sequence[int]) -> Found:
+        """Those of some contents, in their order here."""
+        kept = np.isin(self.contents, contents)
+        return Found(self.contents[kept], self.parts[kept], self.scores[kept])
 
 
 class Snapshot:
@@ -57,24 +63,27 @@ class Snapshot:
         self._all_live = len(self._searchable) == len(held)
         self.pictures = np.unique(self._contents[np.isin(self._parts, self._searchable)])
         """(n,) the content ids of the pictures that can be found, each once."""
-        self.missing = 0 if self.kind == WORDS else everything - len(self.pictures)
-        """How many pictures of the gallery have no vector in this space; a picture without words lacks nothing."""
+        self.missing = (
+            owed.count(store.catalog, space, WORDS) if self.kind == WORDS else everything - len(self.pictures)
+        )
+        """How many pictures of the gallery, or of its texts in a space of words, have no vector in this space."""
         self._indexes = self._open(store, index, held)
 
     def __len__(self) -> int:
         """How many pictures can be found."""
         return len(self.pictures)
 
-    def search(self, query: Floats, *, k: int) -> Found:
+    def search(self, query: Floats, *, k: int, ties: bool = False) -> Found:
         """The k nearest pictures of a unit vector (dim,). A picture counts once, by its best part.
 
-        Equal scores are ordered by part: the one that came into the gallery first.
+        Equal scores are ordered by part: the one that came into the gallery first. With `ties`, those that score like
+        the k-th, as all do that share its words, are there beyond k.
         """
-        wanted = k
+        wanted = k = max(1, min(k, len(self.pictures)))  # an index makes room for as many as are asked for
         while True:
             neighbors = self._neighbors(query[None], wanted)
-            found = self._collapse(neighbors, k)
-            if len(found.contents) == k or wanted >= len(self._searchable):
+            found = self._collapse(neighbors, k, ties=ties)
+            if len(found.contents) >= k or wanted >= len(self._searchable):
                 return found
             wanted = min(wanted * 4, len(self._searchable))
 
@@ -87,7 +96,7 @@ class Snapshot:
         answers = [index.search(queries, k=k, allowed=allowed) for index in self._indexes]
         return answers[0] if len(answers) == 1 else _merged(answers, k)
 
-    def _collapse(self, neighbors: Neighbors, k: int) -> Found:
+    def _collapse(self, neighbors: Neighbors, k: int, *, ties: bool) -> Found:
         """From parts to pictures: each content once, at its best part."""
         best: dict[int, tuple[int, float]] = {}
         for part, score in zip(neighbors.ids[0].tolist(), neighbors.scores[0].tolist(), strict=True):
@@ -96,7 +105,11 @@ class Snapshot:
             start, end = np.searchsorted(self._parts, [part, part + 1])
             for content in self._contents[start:end].tolist():
                 best.setdefault(content, (part, score))
-        chosen = list(best.items())[:k]
+        chosen = list(best.items())
+        end = min(k, len(chosen))
+        while ties and 0 < end < len(chosen) and chosen[end][1][1] == chosen[end - 1][1][1]:
+            end += 1
+        chosen = chosen[:end]
         return Found(
             np.array([content for content, _ in chosen], np.int64),
             np.array([part for _, (part, _) in chosen], np.int64),

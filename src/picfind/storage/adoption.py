@@ -11,6 +11,7 @@ from picfind.storage.catalog import Transaction
 from picfind.storage.segments import SegmentFile
 from picfind.storage.spaces import add_space, spaces
 from picfind.storage.store import Store
+from picfind.storage.wording import record_together
 from picfind.storage.writer import Writer
 from picfind.types import Space
 
@@ -77,8 +78,8 @@ def _adopt_root(change: Transaction, theirs: int, ours: int, prefix: str) -> Non
     before = change.one("SELECT ifnull(max(id), 0) FROM names")[0]
     change.run(
         "INSERT OR IGNORE INTO names (root_id, key, fingerprint, content_id, dated, dated_from, words_hash, table_hash, "
-        "text_id, added) SELECT ?, ? || n.key, n.fingerprint, c.id, n.dated, n.dated_from, n.words_hash, n.table_hash, "
-        "(SELECT t.id FROM other.texts x JOIN texts t ON t.sha256 = x.sha256 WHERE x.id = n.text_id), n.added FROM other.names n "
+        "added) SELECT ?, ? || n.key, n.fingerprint, c.id, n.dated, n.dated_from, n.words_hash, n.table_hash, "
+        "n.added FROM other.names n "
         "JOIN other.contents o ON o.id = n.content_id JOIN contents c ON c.sha256 = o.sha256 WHERE n.root_id = ? "
         "AND NOT EXISTS (SELECT 1 FROM refusals r WHERE r.root_id = ? AND r.key = ? || n.key AND r.lasting)",
         (ours, prefix, theirs, ours, prefix),
@@ -90,6 +91,10 @@ def _adopt_root(change: Transaction, theirs: int, ours: int, prefix: str) -> Non
         "WHERE m.root_id = ? AND n.id > ?",
         (ours, prefix, theirs, before),
     )
+    # what this gallery knows of the inside of a content stays: it may be other words than they know of it
+    new = change.run("SELECT id FROM names WHERE id > ? AND root_id = ?", (before, ours)).fetchall()
+    for (name_id,) in new:
+        record_together(change, name_id)
     change.run(
         "INSERT OR IGNORE INTO refusals SELECT ?, ? || r.key, r.fingerprint, r.reason, r.lasting, r.limits, r.at "
         "FROM other.refusals r WHERE r.root_id = ? "

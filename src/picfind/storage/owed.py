@@ -13,14 +13,19 @@ _ROWS = (
     "SELECT 1 FROM parts p JOIN rows r ON r.part_id = p.id JOIN segments g ON g.id = r.segment_id "
     "JOIN spaces s ON s.id = g.space_id WHERE s.name = ? AND s.revision = ?"
 )
+_HELD = (
+    "FROM spaces s JOIN segments g ON g.space_id = s.id JOIN rows r ON r.segment_id = g.id "
+    "JOIN parts p ON p.id = r.part_id WHERE s.name = ? AND s.revision = ?"
+)
 _SAID = (
     "EXISTS (SELECT 1 FROM words w WHERE w.text_id = t.id AND (w.name_id IS NOT NULL "
     "OR EXISTS (SELECT 1 FROM names n WHERE n.content_id = w.content_id)))"
 )
 _OWED = {
-    PICTURE: "FROM contents c WHERE EXISTS (SELECT 1 FROM names n WHERE n.content_id = c.id) "
-    f"AND NOT EXISTS ({_ROWS} AND p.kind = 'picture' AND p.content_id = c.id)",
-    WORDS: f"FROM texts t WHERE {_SAID} AND NOT EXISTS ({_ROWS} AND p.kind = 'words' AND p.text_id = t.id)",
+    # not by the index of hashes, whose order is random: each row would then be looked up somewhere else on the disk
+    PICTURE: f"FROM contents c NOT INDEXED WHERE c.id NOT IN (SELECT p.content_id {_HELD} AND p.kind = 'picture') "
+    "AND EXISTS (SELECT 1 FROM names n WHERE n.content_id = c.id)",
+    WORDS: f"FROM texts t NOT INDEXED WHERE t.id NOT IN (SELECT p.text_id {_HELD} AND p.kind = 'words') AND {_SAID}",
     PAIR: "FROM names n JOIN contents c ON c.id = n.content_id LEFT JOIN texts t ON t.id = n.text_id "
     f"WHERE NOT EXISTS ({_ROWS} AND p.content_id = n.content_id AND "
     "(p.kind = 'pair' AND p.text_id = n.text_id OR p.kind = 'picture' AND n.text_id IS NULL))",
@@ -49,12 +54,17 @@ def texts(catalog: Catalog, space: Space) -> list[str]:
 def pairs(
     catalog: Catalog, spaces: Sequence[Space], root_id: int, *, scope: str = ""
 ) -> dict[str, tuple[OwedPair, frozenset[Space]]]:
-    """The names of a root, within a scope, whose pair has no vector in some of the spaces: which pair, which spaces."""
+    """The names of a root, within a scope, whose pair has no vector in some of the spaces: which pair, which spaces.
+
+    Without those that could not be used when they were tried last.
+    """
     where, values = within(root_id, scope, table="n")
     owed: dict[str, tuple[OwedPair, frozenset[Space]]] = {}
     for space in spaces:
         rows = catalog.all(
-            f"SELECT n.key, c.sha256, t.text {_OWED[PAIR]} AND {where}", (space.name, space.revision, *values)
+            f"SELECT n.key, c.sha256, t.text {_OWED[PAIR]} AND {where} AND NOT EXISTS "
+            "(SELECT 1 FROM refusals f WHERE f.root_id = n.root_id AND f.key = n.key)",
+            (space.name, space.revision, *values),
         )
         for key, sha256, text in rows:
             already = owed[key][1] if key in owed else frozenset()

@@ -110,18 +110,24 @@ def live_parts(catalog: Catalog, space: Space) -> tuple[Ids, Ids]:
     picture alone counts only where one of its names has no words.
     """
     number = space_id(catalog, space)
-    bare = (
-        "AND l.part_id NOT IN (SELECT p.id FROM parts p WHERE p.kind = 'picture' AND NOT EXISTS "
-        "(SELECT 1 FROM names n WHERE n.content_id = p.content_id AND n.text_id IS NULL)) "
-    )
+    bare = "AND n.text_id IS NULL" if kind_of(catalog, space) == PAIR else ""
     rows = catalog.all(
-        "SELECT l.part_id, l.content_id FROM live l WHERE l.part_id IN "
-        "(SELECT r.part_id FROM rows r JOIN segments g ON g.id = r.segment_id WHERE g.space_id = ?) "
-        f"{bare if kind_of(catalog, space) == PAIR else ''}ORDER BY l.part_id, l.content_id",
+        # CROSS JOIN keeps this order: from the rows of the space, not from all that could have one
+        "WITH held AS MATERIALIZED (SELECT p.id, p.kind, p.content_id, p.text_id FROM segments g "
+        "CROSS JOIN rows r ON r.segment_id = g.id CROSS JOIN parts p ON p.id = r.part_id WHERE g.space_id = ?) "
+        "SELECT h.id, h.content_id FROM held h WHERE h.kind IN ('picture', 'region') "
+        f"AND EXISTS (SELECT 1 FROM names n WHERE n.content_id = h.content_id {bare}) "
+        "UNION ALL SELECT h.id, h.content_id FROM held h WHERE h.kind = 'pair' "
+        "AND EXISTS (SELECT 1 FROM names n WHERE n.content_id = h.content_id AND n.text_id = h.text_id) "
+        "UNION ALL SELECT h.id, n.content_id FROM held h CROSS JOIN words w ON w.text_id = h.text_id "
+        "JOIN names n ON n.id = w.name_id OR n.content_id = w.content_id WHERE h.kind = 'words'",
         (number,),
     )
     table = np.array(rows, np.int64).reshape(len(rows), 2)
-    return table[:, 0].copy(), table[:, 1].copy()
+    table = table[np.lexsort((table[:, 1], table[:, 0]))]
+    first = np.ones(len(table), np.bool_)  # a name may say a text twice
+    first[1:] = (table[1:] != table[:-1]).any(axis=1)
+    return table[first, 0], table[first, 1]
 
 
 def texts(catalog: Catalog, part_ids: Sequence[int]) -> dict[int, str]:

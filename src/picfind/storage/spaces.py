@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from picfind.errors import UnknownSpaceError
+from picfind.errors import EncoderError, UnknownSpaceError
 from picfind.storage.catalog import Catalog, Transaction
 from picfind.types import PAIR, PICTURE, WORDS, Space
 
@@ -33,6 +33,11 @@ def kind_of(catalog: Catalog, space: Space) -> str:
     return str(catalog.one("SELECT kind FROM spaces WHERE id = ?", (space_id(catalog, space),))[0])
 
 
+def role_of(catalog: Catalog, space: Space) -> str:
+    """What a query is matched against in a space: `pictures` or `words`. Raises UnknownSpaceError."""
+    return "words" if kind_of(catalog, space) == WORDS else "pictures"
+
+
 def space_id(catalog: Catalog, space: Space) -> int:
     """Raises UnknownSpaceError, which names the spaces that are there."""
     row = catalog.first("SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision))
@@ -46,13 +51,32 @@ def space_id(catalog: Catalog, space: Space) -> int:
 
 
 def add_space(change: Transaction, space: Space, kind: str) -> int:
-    """The id of a space, which is added where it is new."""
+    """The id of a space, which is added where it is new. Raises EncoderError where it is known as something else."""
     change.run(
         "INSERT OR IGNORE INTO spaces (name, revision, dim, kind, added) VALUES (?, ?, ?, ?, ?)",
         (space.name, space.revision, space.dim, kind, time.time()),
     )
-    found = change.one("SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision))
-    return int(found[0])
+    number, *known = change.one(_KNOWN, (space.name, space.revision))
+    _refuse_other(space, kind, known)
+    return int(number)
+
+
+_KNOWN = "SELECT id, dim, kind FROM spaces WHERE name = ? AND revision = ?"
+
+
+def check_same(catalog: Catalog, space: Space, kind: str) -> None:
+    """Raises EncoderError where a space is known with another dimension, or to stand for something else."""
+    row = catalog.first(_KNOWN, (space.name, space.revision))
+    if row is not None:
+        _refuse_other(space, kind, row[1:])
+
+
+def _refuse_other(space: Space, kind: str, known: Sequence[object]) -> None:
+    if tuple(known) != (space.dim, kind):
+        raise EncoderError(
+            f"The vectors of {space} are {space.dim}-d and of kind {kind!r}; the gallery knows them as {known[0]}-d and "
+            f"of kind {known[1]!r}. Give the model another name or another revision."
+        )
 
 
 def choose(change: Transaction, number: int) -> None:

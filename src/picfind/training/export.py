@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from picfind import encoders
-from picfind.encoders._folders import Manifest, write_manifest
+from picfind.encoders._folders import OURS, Manifest, check_name, home, write_manifest
 from picfind.encoders.base import Encoder
 from picfind.errors import EncoderError, ModelFilesError, PicfindError, UsageError
 from picfind.fetch import Progress
@@ -24,10 +24,13 @@ from picfind.training import openclip, pretrained
 from picfind.training.agreement import Agreement
 from picfind.training.checkpoints import describe, located
 from picfind.training.folders import compare_pair, compare_words, write_cnn, write_pair, write_words
-from picfind.training.originals import Pair, Words, extra, read_object, stated_licence
+from picfind.training.originals import Pair, Words, extra, stated_licence, understanding
 
 LEAST = {"fp32": 0.999, "fp16": 0.999, "int8": 0.9}
 """The row cosine that an export must reach on every sample: what falls below is not the same model."""
+
+
+Original = TypeVar("Original", Pair, Words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +66,12 @@ def export(
 
     `checkpoint` is a folder of transformers, open_clip or sentence-transformers, a ResNet's `.pth` or `.safetensors`
     file, or a repository of the hub, whose download `progress` is told of. `fp16` halves the files and changes no
-    computation; `int8` makes them smaller still and faster on a CPU, for transformers only. Raises UsageError for a name that cannot be used or is taken, ModelFilesError for a checkpoint
-    that is not known, damaged or does not survive, MissingExtraError without the extra `export`, EncoderError when the
-    folder cannot be written, DownloadError when a repository cannot be had. Whatever is raised, no model is left
-    behind; of a download that broke off, what arrived stays hidden beside the models for the next try.
+    computation; `int8` makes them smaller still and faster on a CPU, for transformers only.
+
+    Raises UsageError for a name that cannot be used or is taken, ModelFilesError for a checkpoint that is not known,
+    damaged or does not survive, MissingExtraError without the extra `export`, EncoderError when the folder cannot be
+    written, DownloadError when a repository cannot be had. Whatever is raised, no model is left behind; of a download
+    that broke off, what arrived stays hidden beside the models for the next try.
     """
     _check(name, precision, settings)
     extra("torch", "onnx", "onnxscript", "safetensors")
@@ -113,13 +118,17 @@ def _maker(found: Path) -> Callable[[_Task], Made]:
     """How this kind of checkpoint becomes a folder. Raises ModelFilesError, which says what was found and what is known."""
     if found.is_file():
         return lambda task: _cnn(found, task)
-    kind = describe(found)
-    if kind == "open_clip":
-        return lambda task: _pair(openclip.read(found), task)
-    config = read_object(found / "config.json")
-    if kind == "pair":
-        return lambda task: _pair(pretrained.read_pair(found, config), task)
-    return lambda task: _words(pretrained.read_words(found, config), task)
+    with understanding(found):
+        kind = describe(found)
+    if kind == "words":
+        return lambda task: _words(_read(pretrained.read_words, found), task)
+    read = openclip.read if kind == "open_clip" else pretrained.read_pair
+    return lambda task: _pair(_read(read, found), task)
+
+
+def _read(read: Callable[[Path], Original], found: Path) -> Original:
+    with understanding(found):
+        return read(found)
 
 
 def _pair(original: Pair, task: _Task) -> Made:
@@ -150,18 +159,11 @@ def _hold(precision: str, *found: Agreement | None) -> None:
 def _check(name: str, precision: str, settings: Settings) -> None:
     if precision not in LEAST:
         raise UsageError(f"There is no precision {precision!r}. Known are: {', '.join(LEAST)}.")
-    if (
-        not name
-        or name != Path(name).name
-        or name.startswith((".", "-"))
-        or any(sign in name for sign in ":\\\0")
-    ):
-        raise UsageError(f"{name!r} cannot be a model's name: give a plain name without separators.")
-    if os.path.lexists(settings.models[-1] / name):
-        raise UsageError(
-            f"There is a model {settings.models[-1] / name} already. Choose another --name, or remove it first."
-        )
-    if name in {card.name for card in encoders.cards(settings)}:
+    check_name(name)
+    target = home(settings) / name
+    if os.path.lexists(target):
+        raise UsageError(f"There is a model {target} already. Choose another --name, or remove it first.")
+    if name in OURS | {card.name for card in encoders.cards(settings)}:
         raise UsageError(f"{name!r} is the name of a model that is known already. Choose another --name.")
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from picfind.errors import MissingExtraError, ModelFilesError
+from picfind.errors import MissingExtraError, ModelFilesError, PicfindError
 
 Pixels = NDArray[np.float32]
 Tokens = tuple[NDArray[np.int64], ...]
@@ -138,6 +139,18 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelFilesError(f"The checkpoint's file {path} holds no JSON object.")
     return found
+
+
+@contextmanager
+def understanding(checkpoint: Path) -> Iterator[None]:
+    """Turns what comes of a configuration that lacks a setting, or has an odd one, into ModelFilesError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, PicfindError):
+            raise
+        what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise ModelFilesError(f"The configuration of the checkpoint {checkpoint} is odd: {what}.") from error
 
 
 def stated_licence(folder: Path) -> str | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from picfind.errors import ModelFilesError
 from picfind.training.graphs import quiet
-from picfind.training.originals import Pair, Words, extra
+from picfind.training.originals import Pair, Words, extra, read_object
 from picfind.training.pretrained_inputs import (
     own_pixels,
     own_states,
@@ -43,9 +43,10 @@ _COPIED = (
 )
 
 
-def read_pair(folder: Path, config: dict[str, Any]) -> Pair:
+def read_pair(folder: Path) -> Pair:
     """A checkpoint with two towers. Raises ModelFilesError for files that are missing or cannot be told in our layout."""
     extra("torch", "transformers", "safetensors")
+    config = read_object(folder / "config.json")
     model_type = config["model_type"]
     model = _load(folder, PAIRS[model_type])
     preprocess = read_preprocess(folder)
@@ -65,7 +66,7 @@ def read_pair(folder: Path, config: dict[str, Any]) -> Pair:
     )
 
 
-def read_words(folder: Path, config: dict[str, Any]) -> Words:
+def read_words(folder: Path) -> Words:
     """A BERT-type checkpoint or a folder of sentence-transformers."""
     extra("torch", "transformers", "safetensors")
     model = _load(folder, "AutoModel")

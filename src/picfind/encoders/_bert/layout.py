@@ -111,7 +111,8 @@ def read_recipe(folder: Path) -> Recipe:
 
 def files(folder: Path, recipe: Recipe) -> list[str]:
     """What the vectors depend on: the graph, its weights beside it, and the tokenizer."""
-    inside = [path.relative_to(folder).as_posix() for path in (folder / recipe.graph).parent.iterdir()]
+    with _folders.reading(folder):
+        inside = [path.relative_to(folder).as_posix() for path in (folder / recipe.graph).parent.iterdir()]
     return [recipe.graph, TOKENIZER, *sorted(beside(recipe.graph, inside))]
 
 

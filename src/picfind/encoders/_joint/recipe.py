@@ -103,7 +103,7 @@ def recipe_of(spec: str, settings: Settings) -> Recipe | None:
     manifest = _folders.read_manifest(folder) if folder is not None else None
     if folder is None or manifest is None or manifest.family != FAMILY:
         return None
-    return _from_folder(folder, manifest, settings)
+    return from_folder(folder, settings)
 
 
 def parse(spec: str) -> tuple[str, str, float]:
@@ -171,7 +171,9 @@ def combine(image: EncoderCard, text: EncoderCard, *, share: float = DEFAULT_SHA
     return Recipe(image, text, f"{PREFIX}{image.name}+{text.name}{named}", revision, share)
 
 
-def _from_folder(folder: Path, manifest: _folders.Manifest, settings: Settings) -> Recipe:
+def from_folder(folder: Path, settings: Settings) -> Recipe:
+    """The recipe in a folder of this family. Raises ModelFilesError, and what finding its components raises."""
+    manifest = _folders.read_manifest(folder) or _folders.Manifest(FAMILY)
     about = manifest.about
     try:
         mode = _MODES[about["mode"]]
@@ -195,7 +197,7 @@ def _from_folder(folder: Path, manifest: _folders.Manifest, settings: Settings) 
     return Recipe(
         image=cards["image"],
         text=cards["text"],
-        name=folder.name if folder.parent in settings.models else str(folder),
+        name=_folders.name_of(folder, settings),
         revision=_folders.revision(folder, files, json.dumps(about, sort_keys=True)),
         share=checked_share(share),
         mode=mode,

@@ -28,6 +28,10 @@ _NORM = ("weight", "bias", "running_mean", "running_var")
 _PREFIXES = ("module.", "model.", "backbone.", "resnet.")
 _IGNORED = re.compile(r"(fc|classifier(\.1)?)\.(weight|bias)|.*\.num_batches_tracked")
 """What a checkpoint may hold beside the network up to its last pooling."""
+NO_CONVERT = (
+    'Converting ResNet weights needs the packages onnx and safetensors: pip install "picfind[convert]"'
+)
+"""What to say where they are missing."""
 _HINT = "Give the safetensors file of a ResNet as timm, torchvision or transformers save it."
 
 
@@ -148,9 +152,7 @@ def _tensors(path: Path) -> dict[str, NDArray[np.float32]]:
     try:
         from safetensors.numpy import load_file
     except ImportError as error:
-        raise MissingExtraError(
-            'Converting ResNet weights needs the packages onnx and safetensors: pip install "picfind[convert]"'
-        ) from error
+        raise MissingExtraError(NO_CONVERT) from error
     try:
         return dict(load_file(path))
     except (
