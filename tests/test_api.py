@@ -285,3 +285,20 @@ def test_a_model_in_use_that_is_not_here_is_named_with_the_gallery(gallery: Gall
         ),
     ):
         opened.search("red")
+
+
+def test_a_filter_comes_before_the_best_k(filled: Gallery) -> None:
+    everything = filled.search("red", k=10)
+    fitting = filled.search("red", k=2, where='name="blue.png" or name="yellow.png"')
+    assert {Path(hit.path).name for hit in fitting} == {"blue.png", "yellow.png"}
+    assert (fitting.total, everything.total) == (2, len(everything))
+    both = filled.search("red", where=["folder~trip", "extension=png"])
+    assert [Path(hit.path).name for hit in both] == ["yellow.png"]
+
+
+def test_a_filter_that_nothing_fits_says_so(filled: Gallery) -> None:
+    results = filled.search("red", where="width>100000")
+    assert (len(results), results.total) == (0, 0)
+    assert results.warnings == ("No picture fits the filter: width > 100000.",)
+    with pytest.raises(UsageError, match="did you mean camera"):
+        filled.search("red", where="camra=canon")

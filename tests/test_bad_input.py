@@ -115,7 +115,7 @@ def test_two_writers_at_once(tmp_path: Path, where: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["red", "--model", "magic"], "There is no model 'magic'. Known are: builtin"),
+        (["red", "--model", "magic"], "There is no model 'magic'. At hand are: builtin"),
         ([" "], "The query is empty"),
         (["red", "-k", "0"], "k is 0"),
         (["./none.jpg"], "There is no picture ./none.jpg"),

@@ -17,6 +17,7 @@ from picfind.errors import UnknownModelError, UnknownSpaceError, UsageError
 from picfind.images import Limits
 from picfind.ingest.report import Report
 from picfind.ingest.run import run
+from picfind.search.filters import parse_filters
 from picfind.search.query import EVERYTHING, PYTHON, Query, Term, Token, parse
 from picfind.search.searcher import NO_PICTURES, Searcher
 from picfind.settings import Settings, cores, load_settings
@@ -140,19 +141,26 @@ class Gallery:
         self._replace_old_revisions([encoder.space for encoder in loaded])
 
     def search(
-        self, query: Token | Sequence[Token | Term], *, k: int = 10, against: str | Sequence[str] = EVERYTHING
+        self,
+        query: Token | Sequence[Token | Term],
+        *,
+        k: int = 10,
+        against: str | Sequence[str] = EVERYTHING,
+        where: str | Sequence[str] = (),
     ) -> Results:
         """The k pictures that answer best.
 
         `against` says what the query is matched against: `pictures`, the `words` that belong to them, or both, where
-        the gallery has both; two rankings are then fused into one.
+        the gallery has both; two rankings are then fused into one. `where` is a filter, or several that must all fit:
+        only pictures that fit are looked at.
 
         A query is words (`"a dog on a beach"`), a picture (a path, the bytes of a file, a Pillow image), or a list
         of them with operators and weights: `["2:a dog", "+", Path("beach.jpg"), "-", "people"]`. A string that looks
         like a path to a picture is one. Raises UsageError, UnknownSpaceError, PictureError.
         """
         against = (against,) if isinstance(against, str) else tuple(against)
-        return self.answer(Query(_terms(query), k=k, against=against))
+        filters = parse_filters((where,) if isinstance(where, str) else where)
+        return self.answer(Query(_terms(query), k=k, against=against, where=filters))
 
     def answer(self, query: Query) -> Results:
         """Answer a query that has been parsed."""

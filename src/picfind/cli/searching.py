@@ -12,6 +12,7 @@ import typer
 import picfind
 from picfind.cli import answers
 from picfind.cli.options import DONE, NOTHING_FOUND, GalleryFlag, JsonFlag, ModelFlag, say, settings_of
+from picfind.search.filters import parse_filters
 from picfind.search.query import EVERYTHING, TERMINAL, Query, parse
 from picfind.types import Results
 
@@ -41,6 +42,15 @@ def search(
         Against,
         typer.Option(help="What to match against: the pictures, the words that belong to them, or both."),
     ] = Against.BOTH,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--where",
+            "-w",
+            metavar="FILTER",
+            help="Look only at pictures that fit: 'date>=2023 and camera~Canon'. May be repeated: all must fit.",
+        ),
+    ] = None,
     index: Annotated[
         str | None,
         typer.Option(
@@ -62,11 +72,12 @@ def search(
 ) -> None:
     """Search by words, by pictures, or by both. Exits with 0 when something was found, 1 when nothing was."""
     form = _form(as_json, as_jsonl, paths, print0)
+    filters = parse_filters(where or ())
     terms = parse(query, allow=TERMINAL, stdin=lambda: sys.stdin.buffer.read())
     with picfind.open(
         settings=settings_of(gallery=gallery, model=model or None, index=index), create=False
     ) as opened:
-        results = opened.answer(Query(terms, k=k, against=_AGAINST[against]))
+        results = opened.answer(Query(terms, k=k, against=_AGAINST[against], where=filters))
     for warning in results.warnings:
         say(f"picfind: {warning}")
     _show(results, form, " ".join(query))

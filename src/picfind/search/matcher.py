@@ -16,7 +16,7 @@ from picfind.images import Limits, open_picture
 from picfind.search.query import Kind, Term
 from picfind.search.snapshot import Found, Snapshot
 from picfind.storage.store import Store
-from picfind.types import WORDS, Floats
+from picfind.types import WORDS, Floats, Ids
 
 _NOTHING_LEFT = 1e-4
 """Norm below which terms have cancelled out: what is left is rounding."""
@@ -67,9 +67,9 @@ class Matcher:
             raise UsageError("The terms of this query cancel out: nothing is left to search for.")
         return Asked(rows, norm, total / norm)
 
-    def find(self, asked: Asked, *, k: int, ties: bool = False) -> Found:
-        """The k nearest pictures; with `ties` also those that score like the k-th."""
-        return self.snapshot.search(asked.vector, k=k, ties=ties)
+    def find(self, asked: Asked, *, k: int, ties: bool = False, allowed: Ids | None = None) -> Found:
+        """The k nearest pictures, of those `allowed`; with `ties` also those that score like the k-th."""
+        return self.snapshot.search(asked.vector, k=k, ties=ties, allowed=allowed)
 
     def reasons(self, found: Found, terms: Sequence[Term], asked: Asked) -> list[dict[str, float]]:
         """How much of each score each term gave; they add up to the score."""

@@ -20,6 +20,7 @@ from PIL import Image
 
 from picfind import keys
 from picfind.errors import UsageError
+from picfind.filters import Filter
 from picfind.images import SUFFIXES
 
 Token = str | Path | bytes | Image.Image
@@ -66,7 +67,7 @@ EVERYTHING = ("pictures", "words")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question: its terms, how many pictures are wanted, and what it is matched against.
+    """A question: its terms, how many pictures are wanted, what it is matched against, and among which.
 
     Raises UsageError where it makes no sense.
     """
@@ -74,6 +75,8 @@ class Query:
     terms: tuple[Term, ...]
     k: int = 10
     against: tuple[str, ...] = EVERYTHING
+    where: Filter | None = None
+    """Which pictures are looked at: the k best of those that fit are found, however few do."""
 
     def __post_init__(self) -> None:
         if not self.terms:

@@ -17,8 +17,9 @@ from picfind.search.query import Kind, Query, Term
 from picfind.search.snapshot import EXACT, Found
 from picfind.storage import names, parts, roots
 from picfind.storage.descriptions import Described, describe
+from picfind.storage.selection import select
 from picfind.storage.store import Store
-from picfind.types import Hit, Results
+from picfind.types import Hit, Ids, Results
 
 NO_PICTURES = "The gallery has no pictures yet: run `picfind index FOLDER`."
 _TRIES = 5
@@ -71,14 +72,20 @@ class Searcher:
         matchers = [matcher for matcher in able if len(matcher.snapshot)] or able[:1]
         asked = [matcher.ask(query.terms) for matcher in matchers]
         for _ in range(_TRIES):
-            ranked = self._ranked(matchers, asked, query)
+            allowed = None if query.where is None else select(self._store.catalog, query.where)
+            ranked = self._ranked(matchers, asked, query, allowed)
             hits = _hits(self._store, ranked)
             if len(hits) == len(ranked.contents):
                 break
             # something was forgotten since the snapshot was taken: look again, so that none is missing
             self.refresh()
         searched = np.unique(np.concatenate([matcher.snapshot.pictures for matcher in matchers]))
-        return Results(hits, len(searched), tuple(self._warnings(able, len(searched))))
+        warnings = tuple(self._warnings(able, len(searched)))
+        if allowed is None:
+            return Results(hits, len(searched), warnings)
+        fitting = int(np.isin(searched, allowed).sum())
+        nothing = () if fitting or not len(searched) else (f"No picture fits the filter: {query.where}.",)
+        return Results(hits, fitting, (*warnings, *nothing))
 
     def _warnings(self, matchers: Sequence[Matcher], searched: int) -> Iterator[str]:
         if not searched and not names.count_contents(self._store.catalog):
@@ -108,13 +115,15 @@ class Searcher:
             )
         return able
 
-    def _ranked(self, matchers: Sequence[Matcher], asked: Sequence[Asked], query: Query) -> _Ranked:
+    def _ranked(
+        self, matchers: Sequence[Matcher], asked: Sequence[Asked], query: Query, allowed: Ids | None
+    ) -> _Ranked:
         if len(matchers) == 1:
-            one = matchers[0].find(asked[0], k=query.k)
+            one = matchers[0].find(asked[0], k=query.k, allowed=allowed)
             why = matchers[0].reasons(one, query.terms, asked[0])
             return _Ranked(one.contents.tolist(), one.scores.tolist(), why, self._words(matchers, [one]))
         found = [
-            matcher.find(vectors, k=_depth(query.k), ties=True)
+            matcher.find(vectors, k=_depth(query.k), ties=True, allowed=allowed)
             for matcher, vectors in zip(matchers, asked, strict=True)
         ]
         rankings = [list(zip(one.contents.tolist(), one.scores.tolist(), strict=True)) for one in found]

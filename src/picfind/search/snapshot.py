@@ -23,6 +23,8 @@ from picfind.types import WORDS, Floats, Ids, Neighbors, Space
 
 EXACT = "flat"
 _TRIES = 5
+_FEW = 0.1
+"""The share of the parts up to which those allowed are scanned exactly, whatever the kind of index."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,42 +70,66 @@ class Snapshot:
         )
         """How many pictures of the gallery, or of its texts in a space of words, have no vector in this space."""
         self._indexes = self._open(store, index, held)
+        listed = np.flatnonzero(np.isin(self._parts, self._searchable))
+        self._by_content = listed[np.argsort(self._contents[listed], kind="stable")]
+        self._sorted_contents = self._contents[self._by_content]
+        # over the mapped files, not a copy
+        self._exact = (
+            self._indexes[0] if index == EXACT else self._filled(_module(EXACT), np.empty(0, np.int64))
+        )
 
     def __len__(self) -> int:
         """How many pictures can be found."""
         return len(self.pictures)
 
-    def search(self, query: Floats, *, k: int, ties: bool = False) -> Found:
-        """The k nearest pictures of a unit vector (dim,). A picture counts once, by its best part.
+    def search(self, query: Floats, *, k: int, ties: bool = False, allowed: Ids | None = None) -> Found:
+        """The k nearest pictures of a unit vector (dim,), of those in `allowed` (content ids, each once) when it is given.
+
+        A picture counts once, by its best part.
 
         Equal scores are ordered by part: the one that came into the gallery first. With `ties`, those that score like
         the k-th, as all do that share its words, are there beyond k.
         """
+        among = self._among(allowed)
         wanted = k = max(1, min(k, len(self.pictures)))  # an index makes room for as many as are asked for
         while True:
-            neighbors = self._neighbors(query[None], wanted)
-            found = self._collapse(neighbors, k, ties=ties)
-            if len(found.contents) >= k or wanted >= len(self._searchable):
+            neighbors = self._neighbors(query[None], wanted, among)
+            found = self._collapse(neighbors, k, ties=ties, among=among)
+            if len(found.contents) >= k or wanted >= len(among.searchable):
                 return found
-            wanted = min(wanted * 4, len(self._searchable))
+            wanted = min(wanted * 4, len(among.searchable))
+
+    def _among(self, allowed: Ids | None) -> _Among:
+        """Looked up in an order by content, so that a few allowed cost next to nothing."""
+        if allowed is None:
+            return _Among(self._parts, self._contents, self._searchable)
+        starts = np.searchsorted(self._sorted_contents, allowed, side="left")
+        counts = np.searchsorted(self._sorted_contents, allowed, side="right") - starts
+        offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        rows = np.sort(self._by_content[np.repeat(starts, counts) + offsets])
+        own = self._parts[rows]
+        return _Among(own, self._contents[rows], own[np.diff(own, prepend=-1) > 0])
 
     def vectors(self, part_ids: Ids) -> Floats:
         """(n, dim) float32: the vectors of some parts."""
         return self._rows.gather(part_ids, self.space.dim)
 
-    def _neighbors(self, queries: Floats, k: int) -> Neighbors:
-        allowed = None if self._all_live else self._searchable
+    def _neighbors(self, queries: Floats, k: int, among: _Among) -> Neighbors:
+        if len(among.searchable) <= _FEW * len(self._searchable):
+            return self._exact.search(queries, k=k, allowed=among.searchable)
+        everything = len(among.searchable) == len(self._searchable)
+        allowed = None if everything and self._all_live else among.searchable
         answers = [index.search(queries, k=k, allowed=allowed) for index in self._indexes]
         return answers[0] if len(answers) == 1 else _merged(answers, k)
 
-    def _collapse(self, neighbors: Neighbors, k: int, *, ties: bool) -> Found:
+    def _collapse(self, neighbors: Neighbors, k: int, *, ties: bool, among: _Among) -> Found:
         """From parts to pictures: each content once, at its best part."""
         best: dict[int, tuple[int, float]] = {}
         for part, score in zip(neighbors.ids[0].tolist(), neighbors.scores[0].tolist(), strict=True):
             if part == -1:
                 break
-            start, end = np.searchsorted(self._parts, [part, part + 1])
-            for content in self._contents[start:end].tolist():
+            start, end = np.searchsorted(among.parts, [part, part + 1])
+            for content in among.contents[start:end].tolist():
                 best.setdefault(content, (part, score))
         chosen = list(best.items())
         end = min(k, len(chosen))
@@ -140,6 +166,15 @@ class Snapshot:
             elif listed.any():
                 index.add(segment.parts[listed], segment.vectors[listed])
         return index
+
+
+@dataclass(frozen=True, slots=True)
+class _Among:
+    """What a search may find: live parts and their contents (n,), ordered by part; the parts that have a vector."""
+
+    parts: Ids
+    contents: Ids
+    searchable: Ids
 
 
 class _Rows:

@@ -17,6 +17,7 @@ from picfind.errors import (
     GalleryWriteError,
     ReadOnlyGalleryError,
 )
+from picfind.storage import functions
 
 _BUSY_SECONDS = 30.0
 _NETWORK_FILE_SYSTEMS = ("nfs", "cifs", "smb", "9p", "fuse.sshfs", "fuse.rclone", "afs", "ceph", "davfs")
@@ -32,6 +33,7 @@ def connect(path: Path, *, writable: bool) -> sqlite3.Connection:
         check_same_thread=False,
     )
     connection.execute("PRAGMA foreign_keys = ON")
+    functions.define(connection)
     return connection
 
 
