@@ -251,4 +251,4 @@ def test_an_unknown_index_names_those_that_are_known(store: Store) -> None:
 
 
 def test_a_plain_name_is_made_of_any_space(tmp_path: Path) -> None:
-    assert saved._stem(SPACE, "faiss") == "toy-000000000001-faiss"
+    assert saved.stem(SPACE, "faiss") == "toy-000000000001-faiss"

@@ -147,12 +147,15 @@ class Gallery:
         k: int = 10,
         against: str | Sequence[str] = EVERYTHING,
         where: str | Sequence[str] = (),
+        judged: bool = False,
+        min_score: float | None = None,
     ) -> Results:
         """The k pictures that answer best.
 
         `against` says what the query is matched against: `pictures`, the `words` that belong to them, or both, where
         the gallery has both; two rankings are then fused into one. `where` is a filter, or several that must all fit:
-        only pictures that fit are looked at.
+        only pictures that fit are looked at. With `judged` each hit says how relevant it is, from 0 to 1; `min_score` is
+        the least relevance that is wanted.
 
         A query is words (`"a dog on a beach"`), a picture (a path, the bytes of a file, a Pillow image), or a list
         of them with operators and weights: `["2:a dog", "+", Path("beach.jpg"), "-", "people"]`. A string that looks
@@ -160,7 +163,7 @@ class Gallery:
         """
         against = (against,) if isinstance(against, str) else tuple(against)
         filters = parse_filters((where,) if isinstance(where, str) else where)
-        return self.answer(Query(_terms(query), k=k, against=against, where=filters))
+        return self.answer(Query(_terms(query), k, against, filters, judged, min_score))
 
     def answer(self, query: Query) -> Results:
         """Answer a query that has been parsed."""

@@ -120,6 +120,9 @@ class Hit:
     why: Mapping[str, float] = field(default_factory=dict)
     caption: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    relevance: float | None = None
+    """From 0 to 1, comparable across queries, galleries and models: of hits with .7, some 7 in 10 are right. None where
+    it was not asked for, or where there is too little to judge by."""
 
     @property
     def path(self) -> str:

@@ -50,6 +50,7 @@ def record(rank: int, hit: Hit) -> dict[str, Any]:
     return {
         "rank": rank,
         "score": round(hit.score, 6),
+        "relevance": None if hit.relevance is None else round(hit.relevance, 3),
         "path": hit.path,
         "paths": list(hit.keys),
         "content": hit.content,

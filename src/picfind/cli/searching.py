@@ -51,6 +51,13 @@ def search(
             help="Look only at pictures that fit: 'date>=2023 and camera~Canon'. May be repeated: all must fit.",
         ),
     ] = None,
+    min_score: Annotated[
+        float | None,
+        typer.Option(
+            metavar="X",
+            help="Leave out what is less relevant than this, from 0 to 1; 0.5 is a good first try.",
+        ),
+    ] = None,
     index: Annotated[
         str | None,
         typer.Option(
@@ -77,7 +84,8 @@ def search(
     with picfind.open(
         settings=settings_of(gallery=gallery, model=model or None, index=index), create=False
     ) as opened:
-        results = opened.answer(Query(terms, k=k, against=_AGAINST[against], where=filters))
+        judged = form in ("json", "jsonl")
+        results = opened.answer(Query(terms, k, _AGAINST[against], filters, judged, min_score))
     for warning in results.warnings:
         say(f"picfind: {warning}")
     _show(results, form, " ".join(query))

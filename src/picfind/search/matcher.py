@@ -13,6 +13,7 @@ from PIL import Image
 from picfind.encoders.base import Encoder
 from picfind.errors import UsageError
 from picfind.images import Limits, open_picture
+from picfind.search.judging import Judge
 from picfind.search.query import Kind, Term
 from picfind.search.snapshot import Found, Snapshot
 from picfind.storage.store import Store
@@ -41,6 +42,7 @@ class Matcher:
         self._limits = limits
         self.encoder = encoder
         self.snapshot = Snapshot(store, encoder.space, index=index)
+        self.judge = Judge(store, encoder, self.snapshot)
 
     @property
     def against(self) -> str:
@@ -52,6 +54,7 @@ class Matcher:
         if self._store.catalog.generation == self.snapshot.generation:
             return False
         self.snapshot = Snapshot(self._store, self.encoder.space, index=self._index)
+        self.judge = Judge(self._store, self.encoder, self.snapshot)
         return True
 
     def takes(self, terms: Sequence[Term]) -> bool:

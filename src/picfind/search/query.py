@@ -77,6 +77,10 @@ class Query:
     against: tuple[str, ...] = EVERYTHING
     where: Filter | None = None
     """Which pictures are looked at: the k best of those that fit are found, however few do."""
+    judged: bool = False
+    """Whether hits are told how relevant they are, which the first time takes a model some seconds for a gallery."""
+    min_score: float | None = None
+    """The least relevance of a hit, from 0 to 1. What cannot be judged stays."""
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -85,6 +89,8 @@ class Query:
             raise UsageError(f"k is {self.k}: at least one picture must be asked for.")
         if not self.against or not set(self.against) <= set(EVERYTHING):
             raise UsageError("A query is matched against `pictures`, against `words`, or against both.")
+        if self.min_score is not None and not 0 <= self.min_score <= 1:
+            raise UsageError(f"The least relevance is {self.min_score:g}: it must be from 0 to 1.")
 
 
 _WEIGHT = re.compile(r"(\d+(?:\.\d*)?|\.\d+):(.+)", re.DOTALL)

@@ -32,7 +32,7 @@ def is_stale(covered: Ids, held: Ids) -> bool:
 def load(store: Store, space: Space, kind: str, module: ModuleType) -> tuple[VectorIndex | None, Ids]:
     """The newest saved index and the parts that it covers; None where there is none that can be trusted."""
     known = parts.part_marks(store.catalog, space)
-    found = sorted((store.folder / INDEXES).glob(f"{_stem(space, kind)}-{_DIGITS}.index"), reverse=True)
+    found = sorted((store.folder / INDEXES).glob(f"{stem(space, kind)}-{_DIGITS}.index"), reverse=True)
     for path in found:
         try:
             covered, marks = np.load(path.with_suffix(".parts.npy"), allow_pickle=False)
@@ -53,13 +53,13 @@ def save(store: Store, space: Space, kind: str, generation: int, index: VectorIn
     marks = [known.get(part) for part in covered.tolist()]
     if not store.writable or None in marks:  # what has been purged since must not be kept
         return
-    stem = f"{_stem(space, kind)}-{generation:012d}"
+    newest = f"{stem(space, kind)}-{generation:012d}"
     try:
         durable.make_folder(store.folder / INDEXES)
         table = np.stack([covered, np.array(marks, np.int64)])
-        durable.write(store.folder / INDEXES / f"{stem}.parts.npy", lambda file: np.save(file, table))
-        durable.place(store.folder / INDEXES / f"{stem}.index", index.save)
-        _remove_older(store, _stem(space, kind), stem)
+        durable.write(store.folder / INDEXES / f"{newest}.parts.npy", lambda file: np.save(file, table))
+        durable.place(store.folder / INDEXES / f"{newest}.index", index.save)
+        _remove_older(store, stem(space, kind), newest)
     except OSError:  # a full disk, or another process that cleans up at the same moment
         return
 
@@ -70,6 +70,7 @@ def _remove_older(store: Store, kind: str, newest: str) -> None:
             durable.remove(path)
 
 
-def _stem(space: Space, kind: str) -> str:
+def stem(space: Space, kind: str) -> str:
+    """What the files of one kind are called that are kept for a space."""
     plain = "".join(letter if letter.isalnum() else "_" for letter in space.name)
     return f"{plain}-{space.revision}-{kind}"

@@ -23,6 +23,8 @@ from picfind.types import Hit, Ids, Results
 
 NO_PICTURES = "The gallery has no pictures yet: run `picfind index FOLDER`."
 _TRIES = 5
+_MOST_JUDGED = 10_000
+"""How many hits are judged at most, where only relevant ones are wanted."""
 _LEAST_DEPTH = 1000
 """How far down rankings are fused. The same for small k, so that the answer to a small k begins that to a larger one."""
 
@@ -35,6 +37,7 @@ class _Ranked:
     scores: Sequence[float]
     why: Sequence[Mapping[str, float]]
     words: Mapping[int, str]
+    relevance: Mapping[int, float]
 
 
 class Searcher:
@@ -80,7 +83,10 @@ class Searcher:
             # something was forgotten since the snapshot was taken: look again, so that none is missing
             self.refresh()
         searched = np.unique(np.concatenate([matcher.snapshot.pictures for matcher in matchers]))
-        warnings = tuple(self._warnings(able, len(searched)))
+        warnings = (
+            *self._warnings(able, len(searched)),
+            *_judged_warnings(matchers, query, len(ranked.contents)),
+        )
         if allowed is None:
             return Results(hits, len(searched), warnings)
         fitting = int(np.isin(searched, allowed).sum())
@@ -118,24 +124,28 @@ class Searcher:
     def _ranked(
         self, matchers: Sequence[Matcher], asked: Sequence[Asked], query: Query, allowed: Ids | None
     ) -> _Ranked:
-        if len(matchers) == 1:
-            one = matchers[0].find(asked[0], k=query.k, allowed=allowed)
-            why = matchers[0].reasons(one, query.terms, asked[0])
-            return _Ranked(one.contents.tolist(), one.scores.tolist(), why, self._words(matchers, [one]))
+        fused = len(matchers) > 1
+        depth = (
+            _depth(query.k) if fused else query.k if query.min_score is None else max(query.k, _MOST_JUDGED)
+        )
         found = [
-            matcher.find(vectors, k=_depth(query.k), ties=True, allowed=allowed)
+            matcher.find(vectors, k=depth, ties=fused, allowed=allowed)
             for matcher, vectors in zip(matchers, asked, strict=True)
         ]
+        told = _relevance(matchers, found, query.terms) if _is_judged(query) else {}
         rankings = [list(zip(one.contents.tolist(), one.scores.tolist(), strict=True)) for one in found]
-        best = fuse(rankings, k=query.k)
-        found = [one.only([content for content, _ in best]) for one in found]
-        words = self._words(matchers, found)
-        reasons = [_reasons(*each, query.terms) for each in zip(matchers, found, asked, strict=True)]
-        why = [
-            {label: share for own in reasons for label, share in own.get(content, {}).items()}
-            for content, _ in best
+        best = fuse(rankings, k=sum(map(len, rankings))) if fused else rankings[0]
+        best = [entry for entry in best if not told.get(entry[0], math.nan) < (query.min_score or 0)][
+            : query.k
         ]
-        return _Ranked([content for content, _ in best], [score for _, score in best], why, words)
+        found = [one.only([content for content, _ in best]) for one in found]
+        return _Ranked(
+            [content for content, _ in best],
+            [score for _, score in best],
+            _why([_reasons(*each, query.terms) for each in zip(matchers, found, asked, strict=True)], best),
+            self._words(matchers, found),
+            told,
+        )
 
     def _words(self, matchers: Sequence[Matcher], found: Sequence[Found]) -> dict[int, str]:
         """The text that each picture matched by, where it was matched against words."""
@@ -154,6 +164,24 @@ def _depth(k: int) -> int:
     return _LEAST_DEPTH << max(0, math.ceil(math.log2(k / _LEAST_DEPTH)))
 
 
+def _is_judged(query: Query) -> bool:
+    return query.judged or query.min_score is not None
+
+
+def _relevance(
+    matchers: Sequence[Matcher], found: Sequence[Found], terms: Sequence[Term]
+) -> dict[int, float]:
+    """How relevant each content is: the most that any of the rankings says; none where none can tell."""
+    told: dict[int, float] = {}
+    for matcher, one in zip(matchers, found, strict=True):
+        for content, figure in zip(
+            one.contents.tolist(), matcher.judge.relevance(one, terms).tolist(), strict=True
+        ):
+            if not math.isnan(figure):
+                told[content] = max(figure, told.get(content, 0.0))
+    return told
+
+
 def _reasons(
     matcher: Matcher, found: Found, asked: Asked, terms: Sequence[Term]
 ) -> dict[int, dict[str, float]]:
@@ -163,6 +191,21 @@ def _reasons(
         content: {f"{matcher.against}: {label}": share for label, share in why.items()}
         for content, why in zip(found.contents.tolist(), own, strict=True)
     }
+
+
+def _why(
+    reasons: Sequence[Mapping[int, Mapping[str, float]]], best: Sequence[tuple[int, float]]
+) -> list[dict[str, float]]:
+    """The reasons of each hit; where one space alone was searched they need not say which."""
+    alone = len(reasons) == 1
+    return [
+        {
+            label.partition(": ")[2] if alone else label: share
+            for own in reasons
+            for label, share in own.get(content, {}).items()
+        }
+        for content, _ in best
+    ]
 
 
 def _no_space(against: str) -> str:
@@ -179,12 +222,32 @@ def _listed(matchers: Sequence[Matcher]) -> str:
     return f"The model {names[0]}" if len(names) == 1 else f"The models {' and '.join(names)}"
 
 
+def _judged_warnings(matchers: Sequence[Matcher], query: Query, count: int) -> Iterator[str]:
+    if query.min_score is None:
+        return
+    chance = max(matcher.judge.by_chance(query.min_score, query.terms) for matcher in matchers)
+    if not count:
+        yield f"No picture is relevant enough: none has {query.min_score:g} or more."
+    elif count < query.k and count <= chance:
+        yield (
+            f"By chance alone, about {math.ceil(chance):,} of so many pictures are as relevant as {query.min_score:g}: "
+            "perhaps nothing fits."
+        )
+
+
 def _hits(store: Store, ranked: _Ranked) -> tuple[Hit, ...]:
     with store.catalog.reading():
         described = describe(store.catalog, ranked.contents)
         places = {root.id: root for root in roots.roots(store.catalog)}
     return tuple(
-        _hit(described[content], places, score, reasons, ranked.words.get(content))
+        _hit(
+            described[content],
+            places,
+            score,
+            reasons,
+            ranked.words.get(content),
+            ranked.relevance.get(content),
+        )
         for content, score, reasons in zip(ranked.contents, ranked.scores, ranked.why, strict=True)
         if content in described
     )
@@ -196,6 +259,7 @@ def _hit(
     score: float,
     why: Mapping[str, float],
     matched: str | None,
+    relevance: float | None,
 ) -> Hit:
     return Hit(
         content=described.sha256.hex(),
@@ -204,4 +268,5 @@ def _hit(
         why=why,
         caption=matched or described.caption,
         metadata=described.metadata,
+        relevance=relevance,
     )

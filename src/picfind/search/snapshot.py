@@ -16,6 +16,7 @@ from picfind import plugins
 from picfind.errors import UsageError
 from picfind.index.base import VectorIndex
 from picfind.search import saved
+from picfind.search.calibration import sample
 from picfind.storage import names, owed, parts, spaces
 from picfind.storage.segments import Segment
 from picfind.storage.store import Store
@@ -113,6 +114,10 @@ class Snapshot:
     def vectors(self, part_ids: Ids) -> Floats:
         """(n, dim) float32: the vectors of some parts."""
         return self._rows.gather(part_ids, self.space.dim)
+
+    def sample(self) -> Floats:
+        """(n, dim) float32: the vectors of some of the parts that can be found, always the same ones in a gallery."""
+        return self.vectors(self._searchable[sample(len(self._searchable))])
 
     def _neighbors(self, queries: Floats, k: int, among: _Among) -> Neighbors:
         if len(among.searchable) <= _FEW * len(self._searchable):
