@@ -201,7 +201,8 @@ def all_commands(command: Any, name: str = "picfind") -> Iterator[tuple[str, Any
 
 def test_every_command_is_explained() -> None:
     page = "".join(
-        (PROJECT / "docs" / name).read_text(encoding="utf-8") for name in ("using.md", "models.md")
+        (PROJECT / "docs" / name).read_text(encoding="utf-8")
+        for name in ("using.md", "models.md", "duplicates.md")
     )
     group = typer.main.get_command(app)
     missing = [name for name, _ in all_commands(group) if not re.search(rf"\b{name}\b", page)]

@@ -160,17 +160,21 @@ IDS = st.permutations(range(31))
     k=st.integers(1, 40),
 )
 def test_fusion_against_its_definition(rankings: list[list[tuple[int, float]]], k: int) -> None:
-    found = fuse(rankings, k=k)
+    weights = [1.0, 0.3, 2.0, 1.0][: len(rankings)]
+    found = fuse(rankings, weights=weights, k=k)
     every = {entry for ranking in rankings for entry, _ in ranking}
 
     def share(ranking: list[tuple[int, float]], entry: int) -> float:
         scores = dict(ranking)
         if entry not in scores:
             return 0.0
-        return 1 / (61 + sum(other > scores[entry] for other in scores.values()))
+        return 1 / (6 + sum(other > scores[entry] for other in scores.values()))
 
     wanted = {
-        entry: sum(share(ranking, entry) for ranking in rankings) * 61 / len(rankings) for entry in every
+        entry: sum(weight * share(ranking, entry) for ranking, weight in zip(rankings, weights, strict=True))
+        * 6
+        / sum(weights)
+        for entry in every
     }
     assert len(found) == min(k, len(every))
     assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)

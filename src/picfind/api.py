@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from picfind import encoders, keys
 from picfind.captions.table import CaptionTable
@@ -24,6 +24,9 @@ from picfind.settings import Settings, cores, load_settings
 from picfind.storage import adoption, names, owed, roots, spaces, upkeep
 from picfind.storage.store import Store
 from picfind.types import Results, Space
+
+if TYPE_CHECKING:
+    from picfind.duplicates import Duplicates
 
 
 def open(  # noqa: A001
@@ -149,13 +152,14 @@ class Gallery:
         where: str | Sequence[str] = (),
         judged: bool = False,
         min_score: float | None = None,
+        weights: Mapping[str, float] | None = None,
     ) -> Results:
         """The k pictures that answer best.
 
         `against` says what the query is matched against: `pictures`, the `words` that belong to them, or both, where
         the gallery has both; two rankings are then fused into one. `where` is a filter, or several that must all fit:
         only pictures that fit are looked at. With `judged` each hit says how relevant it is, from 0 to 1; `min_score` is
-        the least relevance that is wanted.
+        the least relevance that is wanted. `weights` says how much rankings count that are fused: {"pictures": 2}.
 
         A query is words (`"a dog on a beach"`), a picture (a path, the bytes of a file, a Pillow image), or a list
         of them with operators and weights: `["2:a dog", "+", Path("beach.jpg"), "-", "people"]`. A string that looks
@@ -163,7 +167,7 @@ class Gallery:
         """
         against = (against,) if isinstance(against, str) else tuple(against)
         filters = parse_filters((where,) if isinstance(where, str) else where)
-        return self.answer(Query(_terms(query), k, against, filters, judged, min_score))
+        return self.answer(Query(_terms(query), k, against, filters, judged, min_score, weights or {}))
 
     def answer(self, query: Query) -> Results:
         """Answer a query that has been parsed."""
@@ -172,6 +176,13 @@ class Gallery:
         searcher = self._searcher(self.cards(query.against))
         searcher.refresh()
         return searcher.search(query)
+
+    def duplicates(self, **options: Any) -> Duplicates:
+        """Groups of pictures that are copies of one another; `options` are those of `duplicates.find_duplicates`."""
+        from picfind.duplicates import find_duplicates
+
+        workers = self.settings.workers or cores()
+        return find_duplicates(self.store, limits=self._limits, workers=workers, **options)
 
     def forget(self, path: str | os.PathLike[str], *, purge: bool = False) -> int:
         """Forget a root, a folder below one, or a picture; gives how many names that were. No file is touched.

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 import picfind
-from picfind.cli import demo, exporting, indexing, joining, models, searching, spaces, upkeep
+from picfind.cli import demo, duplicates, exporting, indexing, joining, models, searching, spaces, upkeep
 from picfind.cli.options import FAILED, INTERRUPTED, say
 from picfind.errors import PicfindError
 
@@ -86,6 +86,7 @@ app.add_typer(upkeep.roots_app, name="roots")
 app.command("forget")(upkeep.forget)
 app.command("doctor")(upkeep.doctor)
 app.command("compact")(upkeep.compact)
+app.command("duplicates")(duplicates.duplicates)
 app.add_typer(models.models_app, name="models")
 models.models_app.command("use")(spaces.use)
 models.models_app.command("drop")(spaces.drop)

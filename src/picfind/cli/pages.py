@@ -38,7 +38,11 @@ def write(path: Path, sections: Sequence[Section]) -> None:
 
 def render(sections: Sequence[Section]) -> str:
     """The page; everything that comes from outside is escaped."""
-    body = "\n".join(_section(question, results) for question, results in sections)
+    return document("\n".join(_section(question, results) for question, results in sections))
+
+
+def document(body: str) -> str:
+    """A whole page around a body of HTML."""
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -59,16 +63,17 @@ def _card(rank: int, hit: Hit) -> str:
     caption = (
         f'<figcaption title="{why}">{rank}. {name} <span class="score">{hit.score:.3f}</span></figcaption>'
     )
-    return f"<li><figure>{_picture(hit, name)}{caption}</figure></li>"
+    return f"<li><figure>{picture(hit.path, name)}{caption}</figure></li>"
 
 
-def _picture(hit: Hit, name: str) -> str:
+def picture(path: str, name: str) -> str:
+    """A thumbnail inside the page that links to the picture's file; `path` is escaped as in a `Hit`, `name` as in HTML."""
     try:
-        picture = open_picture(Path(keys.unescape(hit.path)), at_least=256)
+        opened = open_picture(Path(keys.unescape(path)), at_least=256)
     except PicfindError:
         return '<div class="lost">not there now</div>'
-    data = base64.b64encode(thumbnail_jpeg(picture.image)).decode("ascii")
-    address = "file://" + quote(keys.raw(hit.path))
+    data = base64.b64encode(thumbnail_jpeg(opened.image)).decode("ascii")
+    address = "file://" + quote(keys.raw(path))
     return (
         f'<a href="{escape(address, quote=True)}"><img alt="{name}" src="data:image/jpeg;base64,{data}"></a>'
     )

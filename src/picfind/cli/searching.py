@@ -42,6 +42,14 @@ def search(
         Against,
         typer.Option(help="What to match against: the pictures, the words that belong to them, or both."),
     ] = Against.BOTH,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--weight",
+            metavar="PART=X",
+            help="How much `pictures` or `words` count where both are matched: words=2.",
+        ),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -85,7 +93,9 @@ def search(
         settings=settings_of(gallery=gallery, model=model or None, index=index), create=False
     ) as opened:
         judged = form in ("json", "jsonl")
-        results = opened.answer(Query(terms, k, _AGAINST[against], filters, judged, min_score))
+        results = opened.answer(
+            Query(terms, k, _AGAINST[against], filters, judged, min_score, _weights(weight or []))
+        )
     for warning in results.warnings:
         say(f"picfind: {warning}")
     _show(results, form, " ".join(query))
@@ -96,6 +106,17 @@ def search(
 
         plots.write(plot, results, " ".join(query))
     raise typer.Exit(DONE if results.hits else NOTHING_FOUND)
+
+
+def _weights(given: list[str]) -> dict[str, float]:
+    weights = {}
+    for entry in given:
+        part, _, number = entry.partition("=")
+        try:
+            weights[part.strip()] = float(number)
+        except ValueError as error:
+            raise typer.BadParameter(f"--weight {entry}: write it as words=2.") from error
+    return weights
 
 
 def _form(as_json: bool, as_jsonl: bool, paths: bool, print0: bool) -> str:

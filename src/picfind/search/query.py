@@ -12,8 +12,8 @@ import enum
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
@@ -81,6 +81,8 @@ class Query:
     """Whether hits are told how relevant they are, which the first time takes a model some seconds for a gallery."""
     min_score: float | None = None
     """The least relevance of a hit, from 0 to 1. What cannot be judged stays."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """How much rankings against `pictures` and `words` count where both are fused; what is not named has its usual weight."""
 
     def __post_init__(self) -> None:
         if not self.terms:
@@ -89,6 +91,10 @@ class Query:
             raise UsageError(f"k is {self.k}: at least one picture must be asked for.")
         if not self.against or not set(self.against) <= set(EVERYTHING):
             raise UsageError("A query is matched against `pictures`, against `words`, or against both.")
+        if not set(self.weights) <= set(EVERYTHING) or not all(
+            math.isfinite(weight) and weight > 0 for weight in self.weights.values()
+        ):
+            raise UsageError("Weights are numbers above 0 for `pictures` and `words`, such as pictures=2.")
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise UsageError(f"The least relevance is {self.min_score:g}: it must be from 0 to 1.")
 

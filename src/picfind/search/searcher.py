@@ -11,7 +11,7 @@ import numpy as np
 from picfind.encoders.base import Encoder
 from picfind.errors import EncoderError, UnknownSpaceError
 from picfind.images import Limits
-from picfind.search.fusion import fuse
+from picfind.search.fusion import PROVEN, UNPROVEN, WORDS, fuse
 from picfind.search.matcher import Asked, Matcher
 from picfind.search.query import Kind, Query, Term
 from picfind.search.snapshot import EXACT, Found
@@ -19,12 +19,14 @@ from picfind.storage import names, parts, roots
 from picfind.storage.descriptions import Described, describe
 from picfind.storage.selection import select
 from picfind.storage.store import Store
-from picfind.types import Hit, Ids, Results
+from picfind.types import Floats, Hit, Ids, Results
 
 NO_PICTURES = "The gallery has no pictures yet: run `picfind index FOLDER`."
 _TRIES = 5
 _MOST_JUDGED = 10_000
 """How many hits are judged at most, where only relevant ones are wanted."""
+_LEAST_WORDS = 0.1
+"""Relevance below which words that match do not count for a fused ranking."""
 _LEAST_DEPTH = 1000
 """How far down rankings are fused. The same for small k, so that the answer to a small k begins that to a larger one."""
 
@@ -132,9 +134,17 @@ class Searcher:
             matcher.find(vectors, k=depth, ties=fused, allowed=allowed)
             for matcher, vectors in zip(matchers, asked, strict=True)
         ]
-        told = _relevance(matchers, found, query.terms) if _is_judged(query) else {}
-        rankings = [list(zip(one.contents.tolist(), one.scores.tolist(), strict=True)) for one in found]
-        best = fuse(rankings, k=sum(map(len, rankings))) if fused else rankings[0]
+        judged = [
+            matcher.judge.relevance(one, query.terms) if _is_judged(query, matcher, fused=fused) else None
+            for matcher, one in zip(matchers, found, strict=True)
+        ]
+        told = _highest(found, judged)
+        rankings = [_ranking(*each) for each in zip(matchers, found, judged, strict=True)]
+        if fused:
+            weights = [_weight(matcher, query) for matcher in matchers]
+            best = fuse(rankings, weights=weights, k=sum(map(len, rankings)))
+        else:
+            best = list(zip(found[0].contents.tolist(), found[0].scores.tolist(), strict=True))
         best = [entry for entry in best if not told.get(entry[0], math.nan) < (query.min_score or 0)][
             : query.k
         ]
@@ -144,7 +154,7 @@ class Searcher:
             [score for _, score in best],
             _why([_reasons(*each, query.terms) for each in zip(matchers, found, asked, strict=True)], best),
             self._words(matchers, found),
-            told,
+            told if query.judged or query.min_score is not None else {},
         )
 
     def _words(self, matchers: Sequence[Matcher], found: Sequence[Found]) -> dict[int, str]:
@@ -164,18 +174,31 @@ def _depth(k: int) -> int:
     return _LEAST_DEPTH << max(0, math.ceil(math.log2(k / _LEAST_DEPTH)))
 
 
-def _is_judged(query: Query) -> bool:
-    return query.judged or query.min_score is not None
+def _is_judged(query: Query, matcher: Matcher, *, fused: bool) -> bool:
+    """Whether relevance is wanted: when it was asked for, and of words that are to be fused."""
+    return query.judged or query.min_score is not None or (fused and matcher.against == "words")
 
 
-def _relevance(
-    matchers: Sequence[Matcher], found: Sequence[Found], terms: Sequence[Term]
-) -> dict[int, float]:
+def _ranking(matcher: Matcher, found: Found, judged: Floats | None) -> list[tuple[int, float]]:
+    """What is fused: words that have nothing to do with the query must not move pictures about."""
+    kept = np.ones(len(found.contents), np.bool_)
+    if matcher.against == "words" and judged is not None:
+        kept = ~(judged < _LEAST_WORDS)
+    return list(zip(found.contents[kept].tolist(), found.scores[kept].tolist(), strict=True))
+
+
+def _weight(matcher: Matcher, query: Query) -> float:
+    if matcher.against in query.weights:
+        return query.weights[matcher.against]
+    return WORDS if matcher.against == "words" else PROVEN if matcher.encoder.card.recall else UNPROVEN
+
+
+def _highest(found: Sequence[Found], judged: Sequence[Floats | None]) -> dict[int, float]:
     """How relevant each content is: the most that any of the rankings says; none where none can tell."""
     told: dict[int, float] = {}
-    for matcher, one in zip(matchers, found, strict=True):
+    for one, figures in zip(found, judged, strict=True):
         for content, figure in zip(
-            one.contents.tolist(), matcher.judge.relevance(one, terms).tolist(), strict=True
+            one.contents.tolist(), [] if figures is None else figures.tolist(), strict=False
         ):
             if not math.isnan(figure):
                 told[content] = max(figure, told.get(content, 0.0))

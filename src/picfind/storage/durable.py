@@ -71,6 +71,25 @@ def sweep(folder: Path, keep: Collection[str]) -> list[str]:
     return [entry.name for entry in strays if remove(entry)]
 
 
+def append(path: Path, line: bytes) -> None:
+    """Add a line to a file, durably; the file is made where there is none. Half a line that a crash left is ended first."""
+    new = not path.exists()
+    with path.open("ab+") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line + b"\n")
+        file.flush()
+        _flush(file.fileno())
+    if new:
+        _flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Make the names in a folder survive a loss of power, after a file was moved into it or out of it."""
+    _flush_folder(folder)
+
+
 def _replace(source: Path, target: Path) -> None:
     source.replace(target)
 

@@ -23,7 +23,7 @@ from picfind.types import Space
 
 INDEXES = "indexes"
 _LOCK = "writer.lock"
-_OWN = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", segments.FOLDER, INDEXES, _LOCK}
+_OWN = {FILE, f"{FILE}-wal", f"{FILE}-shm", f"{FILE}-journal", segments.FOLDER, INDEXES, "undo", _LOCK}
 
 
 class Store:
