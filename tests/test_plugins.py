@@ -56,6 +56,12 @@ def test_an_entry_point_must_name_a_module(entry: list[EntryPoint]) -> None:
         plugins.load("index", "odd")
 
 
+def test_a_plug_in_that_fails_is_named(entry: list[EntryPoint]) -> None:
+    entry.append(EntryPoint("odd", "nowhere.at_all", "picfind.indexes"))
+    with pytest.raises(PicfindError, match=r"The plug-in 'odd' \(nowhere\.at_all\) cannot be loaded: No module"):
+        plugins.load("index", "odd")
+
+
 def test_a_card_of_a_family_that_is_not_installed() -> None:
     card = replace(toy_encoder().card, family="gone")
     with pytest.raises(UnknownModelError, match="of the family 'gone', which is not installed"):

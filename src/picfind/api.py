@@ -10,13 +10,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from picfind import encoders, keys
-from picfind.captions.table import CaptionTable
 from picfind.datasets.folder import Folder
 from picfind.encoders.base import Encoder, EncoderCard, Role
 from picfind.errors import UnknownModelError, UnknownSpaceError, UsageError
 from picfind.images import Limits
 from picfind.ingest.report import Report
-from picfind.ingest.run import run
 from picfind.search.filters import parse_filters
 from picfind.search.query import EVERYTHING, PYTHON, Query, Term, Token, parse
 from picfind.search.searcher import NO_PICTURES, Searcher
@@ -129,6 +127,9 @@ class Gallery:
         forget: bool = False,
     ) -> Generator[Report, None, None]:
         """Like `index`, but yields a report after each commit. Ceasing to iterate cancels; nothing committed is lost."""
+        from picfind.captions.table import CaptionTable  # a search, which must start at once, needs neither
+        from picfind.ingest.run import run
+
         dataset = self._dataset(source)
         table = None if captions is None else CaptionTable.read(Path(captions).expanduser())
         loaded = self._own or [self._load(card) for card in self.cards()]

@@ -34,7 +34,12 @@ def load(folder: str, name: str) -> ModuleType | None:
         return None
     if isinstance(source, str):
         return importlib.import_module(source)
-    module = source.load()
+    try:
+        module = source.load()
+    except Exception as error:  # other people's code, which may fail at anything while it is imported
+        raise PicfindError(
+            f"The plug-in {name!r} ({source.value}) cannot be loaded: {error}. Update or uninstall its package."
+        ) from error
     if not isinstance(module, ModuleType):
         raise PicfindError(f"The entry point {source.name!r} of {source.group} must name a module.")
     return module

@@ -10,7 +10,6 @@ import typer
 
 from picfind.cli.options import counted, say, settings_of
 from picfind.datasets.folder import Folder
-from picfind.models.fit_joint import fit_joint as fit
 from picfind.types import Item
 
 _EVERY = 500
@@ -33,6 +32,8 @@ def fit_joint(
     ] = 0.5,
 ) -> None:
     """Join two models into one, the pictures' vectors brought down to N dimensions by a PCA that is fitted here, once."""
+    from picfind.models.fit_joint import fit_joint as fit
+
     settings = settings_of()
     source = Folder(pictures, exclude=settings.exclude)
     found = fit(

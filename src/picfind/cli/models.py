@@ -13,8 +13,6 @@ from picfind import encoders
 from picfind.cli.downloads import download_bar
 from picfind.cli.options import DONE, FAILED, JsonFlag, say, settings_of
 from picfind.encoders.base import EncoderCard
-from picfind.models import check as checking
-from picfind.models import pull as pulling
 
 models_app = typer.Typer(
     help="List models with their licences and sizes; pull one; check one.", rich_markup_mode=None
@@ -65,6 +63,8 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
 ) -> None:
     """Load a model from the hub. An interrupted download goes on where it stopped."""
+    from picfind.models import pull as pulling
+
     with download_bar(quiet=quiet) as progress:
         card = pulling.pull(
             name,
@@ -84,6 +84,8 @@ def check(
     as_json: JsonFlag = False,
 ) -> None:
     """Say what is missing or odd in a model's folder, and encode one picture and one sentence with it."""
+    from picfind.models import check as checking
+
     found = checking.check(folder, settings_of())
     if as_json:
         typer.echo(json.dumps(dataclasses.asdict(found), ensure_ascii=False, indent=2))
