@@ -58,7 +58,9 @@ def test_an_entry_point_must_name_a_module(entry: list[EntryPoint]) -> None:
 
 def test_a_plug_in_that_fails_is_named(entry: list[EntryPoint]) -> None:
     entry.append(EntryPoint("odd", "nowhere.at_all", "picfind.indexes"))
-    with pytest.raises(PicfindError, match=r"The plug-in 'odd' \(nowhere\.at_all\) cannot be loaded: No module"):
+    with pytest.raises(
+        PicfindError, match=r"The plug-in 'odd' \(nowhere\.at_all\) cannot be loaded: No module"
+    ):
         plugins.load("index", "odd")
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from picfind.errors import UsageError
+from picfind.search.crop import Crop, split
 from picfind.search.query import PYTHON, TERMINAL, Kind, Query, Term, Token, parse
 from tests.photos import photo, write_photo
 
@@ -142,3 +143,48 @@ def test_any_tokens_give_terms_or_a_usage_error(tokens: list[str]) -> None:
     except UsageError:
         return
     assert all(term.weight != 0 for term in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "shown"),
+    [
+        ("photo.jpg@120,80,400,300", "photo.jpg", "@120,80,400,300"),
+        ("./a b@c.png@0,0,.5,0.25", "./a b@c.png", "@0,0,0.5,0.25"),
+        ("photo.jpg@0,0,1,1", "photo.jpg", "@0,0,1,1"),
+    ],
+)
+def test_a_piece_of_a_picture(text: str, path: str, shown: str) -> None:
+    before, crop = split(text)
+    assert (before, str(crop)) == (path, shown)
+    assert crop is not None
+    assert crop.fractions == ("." in shown)
+    assert split(before) == (path, None)
+
+
+def test_a_piece_is_taken_from_the_upright_picture() -> None:
+    image = photo("red", size=(40, 20))
+    image.paste("blue", (30, 10, 40, 20))
+    assert Crop(30, 10, 10, 10).of(image).getcolors() == [(100, (0, 0, 255))]
+    assert Crop(0.75, 0.5, 0.25, 0.5, fractions=True).of(image).getcolors() == [(100, (0, 0, 255))]
+    with pytest.raises(UsageError, match="does not lie in the picture, which has 40 x 20"):
+        Crop(30, 10, 11, 10).of(image)
+    with pytest.raises(UsageError, match="is empty"):
+        Crop(3, 3, 0, 5).of(image)
+
+
+def test_a_file_whose_name_looks_like_a_piece_is_itself(tmp_path: Path) -> None:
+    write_photo(tmp_path / "a.png")
+    odd = write_photo(tmp_path / "a.png@1,2,3,4.png")
+    (whole,) = parse([str(odd)], allow=PYTHON)
+    assert (whole.value, whole.crop) == (odd, None)
+    (piece,) = parse([f"2:{tmp_path / 'a.png'}@1,2,3,4"], allow=PYTHON)
+    assert (piece.value, piece.crop, piece.weight) == (tmp_path / "a.png", Crop(1, 2, 3, 4), 2.0)
+    assert piece.label.endswith("a.png@1,2,3,4")
+    (words,) = parse(["meet me @1,2,3,4"], allow=PYTHON)
+    assert words.kind is Kind.WORDS
+
+
+@given(st.text(max_size=40))
+def test_any_text_can_be_looked_at_for_a_piece(text: str) -> None:
+    before, crop = split(text)
+    assert (crop is None) == (before == text)

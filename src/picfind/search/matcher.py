@@ -95,7 +95,9 @@ class Matcher:
         if isinstance(term.value, str):
             return term.value
         source: Path | bytes | Image.Image = term.value
-        return open_picture(source, at_least=self.encoder.decode_size, limits=self._limits).image
+        if term.crop is None:
+            return open_picture(source, at_least=self.encoder.decode_size, limits=self._limits).image
+        return term.crop.of(open_picture(source, at_least=None, limits=self._limits).image)
 
 
 def _labels(terms: Sequence[Term]) -> list[str]:

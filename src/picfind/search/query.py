@@ -4,6 +4,7 @@ a dog on a beach            words that follow each other are one term
 2:a dog + ./beach.jpg       a number before a colon is a weight; + begins the next term
 a street - people           a minus of its own, or `not`, takes the next term away
 ./photo.jpg  @-             a picture by its path; a picture from standard input
+./photo.jpg@120,80,400,300  a piece of it: left, top, width and height, in pixels or as fractions
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from picfind import keys
 from picfind.errors import UsageError
 from picfind.filters import Filter
 from picfind.images import SUFFIXES
+from picfind.search.crop import Crop, split
 
 Token = str | Path | bytes | Image.Image
 
@@ -45,17 +47,19 @@ PYTHON = frozenset({Kind.WORDS, Kind.PATH, Kind.PICTURE})
 class Term:
     """One thing that is asked for. `value` is text for words, a Path, the bytes of a file, or a Pillow image.
 
-    A negative weight takes it away.
+    A negative weight takes it away; `crop` is the piece of a picture that is meant.
     """
 
     kind: Kind
     value: Token
     weight: float = 1.0
+    crop: Crop | None = None
 
     @property
     def label(self) -> str:
         """What the term is called in an answer."""
         name = keys.shown(str(self.value)) if self.kind in (Kind.WORDS, Kind.PATH) else self.kind.value
+        name += str(self.crop) if self.crop else ""
         sign = "- " if self.weight < 0 else ""
         amount = "" if abs(self.weight) == 1 else f"{abs(self.weight):g}:"
         return f"{sign}{amount}{name}"
@@ -174,6 +178,11 @@ def _term(value: Token, weight: float) -> Term:
     text = value.strip()
     if text == "@-":
         return Term(Kind.STDIN, text, weight)
+    before, crop = split(text)
+    if crop is not None and not os.path.exists(text):
+        whole = _term(before, weight)
+        if whole.kind is not Kind.WORDS:
+            return replace(whole, crop=crop)
     if _URL.match(text):
         raise UsageError(
             f"{text} is a URL, which cannot be searched with yet. Download it and give its path."
