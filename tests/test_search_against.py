@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -181,3 +182,24 @@ def test_fusion_against_its_definition(rankings: list[list[tuple[int, float]]], 
     assert all(score == pytest.approx(wanted[entry]) for entry, score in found)
     left = [wanted[entry] for entry in every - {entry for entry, _ in found}]
     assert not left or max(left) <= found[-1][1] + 1e-12
+
+
+def test_a_writer_that_forgets_at_every_look_costs_no_hit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        write_photo(tmp_path / "photos" / f"{number:04}.png", seed=number)
+    other = Gallery(Store.open(tmp_path / "g", create=True), Settings(), encoder=toy_encoder())
+    other.index(tmp_path / "photos")
+    real = searcher._hits
+
+    def forget_first(store: Store, ranked: Any) -> Any:
+        best = store.catalog.first("SELECT key FROM names WHERE content_id = ?", (ranked.contents[0],))
+        if best is not None:
+            other.forget(tmp_path / "photos" / best[0])
+        return real(store, ranked)
+
+    with Gallery(Store.open(tmp_path / "g"), Settings(), encoder=toy_encoder()) as gallery:
+        monkeypatch.setattr(searcher, "_hits", forget_first)
+        assert len(gallery.search("red", k=3)) == 3
+    other.close()

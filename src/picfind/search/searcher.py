@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from picfind.encoders.base import Encoder
-from picfind.errors import EncoderError, UnknownSpaceError
+from picfind.errors import DamagedGalleryError, EncoderError, UnknownSpaceError
 from picfind.images import Limits
 from picfind.search.fusion import PROVEN, UNPROVEN, WORDS, fuse
 from picfind.search.matcher import Asked, Matcher
@@ -76,14 +77,13 @@ class Searcher:
         # a space without a vector ranks nothing: there is nothing to fuse
         matchers = [matcher for matcher in able if len(matcher.snapshot)] or able[:1]
         asked = [matcher.ask(query.terms) for matcher in matchers]
-        for _ in range(_TRIES):
-            allowed = None if query.where is None else select(self._store.catalog, query.where)
-            ranked = self._ranked(matchers, asked, query, allowed)
-            hits = _hits(self._store, ranked)
+        for attempt in range(_TRIES):
+            with self._still(attempt):
+                allowed = None if query.where is None else select(self._store.catalog, query.where)
+                ranked = self._ranked(matchers, asked, query, allowed)
+                hits = _hits(self._store, ranked)
             if len(hits) == len(ranked.contents):
                 break
-            # something was forgotten since the snapshot was taken: look again, so that none is missing
-            self.refresh()
         searched = np.unique(np.concatenate([matcher.snapshot.pictures for matcher in matchers]))
         warnings = (
             *self._warnings(able, len(searched)),
@@ -94,6 +94,18 @@ class Searcher:
         fitting = int(np.isin(searched, allowed).sum())
         nothing = () if fitting or not len(searched) else (f"No picture fits the filter: {query.where}.",)
         return Results(hits, fitting, (*warnings, *nothing))
+
+    @contextmanager
+    def _still(self, attempt: int) -> Iterator[None]:
+        """Where something was forgotten since the snapshot was taken, look again, and at one generation throughout.
+
+        So no hit is missing, however fast a writer forgets. Its files may be gone by then: so first of all without.
+        """
+        with self._store.catalog.reading() if attempt else nullcontext():
+            if attempt:
+                with suppress(DamagedGalleryError):  # removed by the writer since this generation began
+                    self.refresh()
+            yield
 
     def _warnings(self, matchers: Sequence[Matcher], searched: int) -> Iterator[str]:
         if not searched and not names.count_contents(self._store.catalog):
