@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import picfind
+from benchmarks.builtin_quality import read_lines
 from benchmarks.machine import describe
 
 MODELS = ("builtin", "minilm")
@@ -33,12 +32,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=1000, help="how many photos of Flickr8k dev")
     given = parser.parse_args()
     print(describe("onnxruntime"))
-    flickr = [row for row in _rows(given.data / "flickr8k" / "captions.jsonl") if row["split"] == "dev"]
+    flickr = [row for row in read_lines(given.data / "flickr8k" / "captions.jsonl") if row["split"] == "dev"]
     sources = {
         "Flickr8k dev": (given.data / "flickr8k" / "images", flickr[: given.count], "image"),
         "demo_open": (
             given.data / "demo_open" / "images",
-            _rows(given.data / "demo_open" / "manifest.jsonl"),
+            read_lines(given.data / "demo_open" / "manifest.jsonl"),
             "file",
         ),
     }
@@ -82,10 +81,6 @@ def _write(table: Path, said: Mapping[str, str]) -> None:
         writer = csv.writer(file)
         writer.writerow(["image", "caption"])
         writer.writerows((f"{stem}.jpg", text) for stem, text in said.items())
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 if __name__ == "__main__":

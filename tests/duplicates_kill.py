@@ -12,11 +12,8 @@ import errno
 import hashlib
 import os
 import shutil
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from picfind.api import Gallery
 from picfind.duplicates import carrying, find_duplicates, move_surplus, undo
@@ -24,7 +21,7 @@ from picfind.settings import Settings
 from picfind.storage import durable
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder
-from tests.kill_harness import in_child
+from tests.kill_harness import in_child, kill_around
 from tests.scenes import save, scene
 
 STEPS = ((durable, "_flush"), (durable, "_flush_folder"), (durable, "_replace"))
@@ -86,27 +83,7 @@ def arm(kill_at: int, way: str) -> None:
         real(source, target)
 
     carrying._link = hindered
-    moments = 0
-
-    def moment() -> None:
-        nonlocal moments
-        moments += 1
-        if moments == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def around(owner: Any, name: str) -> None:
-        function: Callable[..., Any] = getattr(owner, name)
-
-        def watched(*arguments: Any) -> Any:
-            moment()
-            result = function(*arguments)
-            moment()
-            return result
-
-        setattr(owner, name, watched)
-
-    for owner, name in (*STEPS, *((carrying, name) for name in CARRYING)):
-        around(owner, name)
+    kill_around([*STEPS, *((carrying, name) for name in CARRYING)], kill_at)
 
 
 def look(folder: Path, start: Path) -> None:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,11 @@ def encoded(store: Store) -> set[bytes]:
 
 def arm(kill_at: int) -> None:
     """Make the process kill itself at its n-th moment before or after a durable step."""
+    kill_around([*((durable, name) for name in STEPS), (Catalog, "_commit")], kill_at)
+
+
+def kill_around(steps: Iterable[tuple[Any, str]], kill_at: int) -> None:
+    """Make the process kill itself at its n-th moment before or after a call of one of these functions."""
     moments = 0
 
     def moment() -> None:
@@ -155,9 +160,8 @@ def arm(kill_at: int) -> None:
 
         setattr(owner, name, watched)
 
-    for name in STEPS:
-        around(durable, name)
-    around(Catalog, "_commit")
+    for owner, name in steps:
+        around(owner, name)
 
 
 def look(folder: Path) -> None:

@@ -24,15 +24,12 @@ from picfind.duplicates import (
     SIMILAR,
     Group,
     Step,
-    find_duplicates,
     in_trash,
     move_surplus,
     taste,
     trash_surplus,
     undo,
 )
-from picfind.images import Limits
-from picfind.settings import cores
 from picfind.storage.store import Store
 
 
@@ -104,20 +101,16 @@ def duplicates(
     """
     if sum((move_to is not None, trash, undo_last)) > 1:
         raise typer.BadParameter("--move-to, --trash and --undo cannot go together: choose one.")
-    settings = settings_of(gallery=gallery)
-    with picfind.open(settings=settings, create=False) as opened:
+    with picfind.open(settings=settings_of(gallery=gallery), create=False) as opened:
         if undo_last:
             raise typer.Exit(_undo(opened.store))
         with _progress() as progress:
-            found = find_duplicates(
-                opened.store,
+            found = opened.duplicates(
                 kinds=[entry.value for entry in kind or (Kind.EXACT, Kind.PERCEPTUAL)],
                 taste=taste(_rules(keep), prefer=prefer or (), avoid=avoid or ()),
                 variants=variants,
                 threshold=threshold,
                 similar=similar,
-                limits=Limits(max_pixels=settings.max_pixels, max_bytes=settings.max_bytes),
-                workers=settings.workers or cores(),
                 progress=progress,
             )
         for warning in found.warnings:

@@ -27,7 +27,6 @@ from picfind.settings import Settings
 MANIFEST = "picfind.json"
 OURS = frozenset({"builtin", "builtin-open", "builtin-image", "minilm"})
 """Names of models that come with picfind. They never mean a folder; one that is called so is named by its path."""
-_CHUNK = 1 << 20
 _REPOSITORY = re.compile(r"\w[\w.-]*/\w[\w.-]*", re.ASCII)
 _HINT = "Pull, export or copy the model again."
 
@@ -275,10 +274,7 @@ def digest(path: Path, *, anew: bool = False) -> str:
 
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
-        whole = hashlib.sha256()
-        while chunk := file.read(_CHUNK):
-            whole.update(chunk)
-    return whole.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _memory() -> Path:

@@ -38,14 +38,20 @@ class Wording:
 
     def marks(self, item: Item) -> Marks:
         """The marks of an item, from what the listing says of it."""
-        table = None if self._table is None else words_hash(self._table.words_for(item.key))
-        return Marks(sidecar.words_mark(item), table)
+        return _marks(item, self._in_table(item))
 
     def read(self, item: Item) -> Said:
         """All that is said of an item; reads the files beside it."""
-        table = None if self._table is None else self._table.words_for(item.key)
-        return Said(self.marks(item), sidecar.words_of(item), table)
+        table = self._in_table(item)
+        return Said(_marks(item, table), sidecar.words_of(item), table)
 
     def is_in_table(self, item: Item) -> bool:
         """Whether the table says anything of an item."""
-        return self._table is not None and bool(self._table.words_for(item.key))
+        return bool(self._in_table(item))
+
+    def _in_table(self, item: Item) -> tuple[Words, ...] | None:
+        return None if self._table is None else self._table.words_for(item.key)
+
+
+def _marks(item: Item, table: tuple[Words, ...] | None) -> Marks:
+    return Marks(sidecar.words_mark(item), None if table is None else words_hash(table))

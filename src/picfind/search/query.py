@@ -102,6 +102,11 @@ class Query:
         if self.min_score is not None and not 0 <= self.min_score <= 1:
             raise UsageError(f"The least relevance is {self.min_score:g}: it must be from 0 to 1.")
 
+    @property
+    def wants_relevance(self) -> bool:
+        """Whether hits are told how relevant they are."""
+        return self.judged or self.min_score is not None
+
 
 _WEIGHT = re.compile(r"(\d+(?:\.\d*)?|\.\d+):(.+)", re.DOTALL)
 _URL = re.compile(r"https?://", re.IGNORECASE)

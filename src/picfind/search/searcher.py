@@ -161,12 +161,18 @@ class Searcher:
             : query.k
         ]
         found = [one.only([content for content, _ in best]) for one in found]
+        why = [
+            _reasons(*each, query.terms, alone=not fused) for each in zip(matchers, found, asked, strict=True)
+        ]
         return _Ranked(
             [content for content, _ in best],
             [score for _, score in best],
-            _why([_reasons(*each, query.terms) for each in zip(matchers, found, asked, strict=True)], best),
+            [
+                {label: share for own in why for label, share in own.get(content, {}).items()}
+                for content, _ in best
+            ],
             self._words(matchers, found),
-            told if query.judged or query.min_score is not None else {},
+            told if query.wants_relevance else {},
         )
 
     def _words(self, matchers: Sequence[Matcher], found: Sequence[Found]) -> dict[int, str]:
@@ -188,7 +194,7 @@ def _depth(k: int) -> int:
 
 def _is_judged(query: Query, matcher: Matcher, *, fused: bool) -> bool:
     """Whether relevance is wanted: when it was asked for, and of words that are to be fused."""
-    return query.judged or query.min_score is not None or (fused and matcher.against == "words")
+    return query.wants_relevance or (fused and matcher.against == "words")
 
 
 def _ranking(matcher: Matcher, found: Found, judged: Floats | None) -> list[tuple[int, float]]:
@@ -209,38 +215,23 @@ def _highest(found: Sequence[Found], judged: Sequence[Floats | None]) -> dict[in
     """How relevant each content is: the most that any of the rankings says; none where none can tell."""
     told: dict[int, float] = {}
     for one, figures in zip(found, judged, strict=True):
-        for content, figure in zip(
-            one.contents.tolist(), [] if figures is None else figures.tolist(), strict=False
-        ):
-            if not math.isnan(figure):
-                told[content] = max(figure, told.get(content, 0.0))
+        if figures is not None:
+            for content, figure in zip(one.contents.tolist(), figures.tolist(), strict=True):
+                if not math.isnan(figure):
+                    told[content] = max(figure, told.get(content, 0.0))
     return told
 
 
 def _reasons(
-    matcher: Matcher, found: Found, asked: Asked, terms: Sequence[Term]
+    matcher: Matcher, found: Found, asked: Asked, terms: Sequence[Term], *, alone: bool
 ) -> dict[int, dict[str, float]]:
-    """The reasons of one ranking by content, each named after what was matched against."""
+    """The reasons of one ranking by content; beside another one they say what was matched against."""
+    prefix = "" if alone else f"{matcher.against}: "
     own = matcher.reasons(found, terms, asked)
     return {
-        content: {f"{matcher.against}: {label}": share for label, share in why.items()}
+        content: {prefix + label: share for label, share in why.items()}
         for content, why in zip(found.contents.tolist(), own, strict=True)
     }
-
-
-def _why(
-    reasons: Sequence[Mapping[int, Mapping[str, float]]], best: Sequence[tuple[int, float]]
-) -> list[dict[str, float]]:
-    """The reasons of each hit; where one space alone was searched they need not say which."""
-    alone = len(reasons) == 1
-    return [
-        {
-            label.partition(": ")[2] if alone else label: share
-            for own in reasons
-            for label, share in own.get(content, {}).items()
-        }
-        for content, _ in best
-    ]
 
 
 def _no_space(against: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import ModuleType
 
 import numpy as np
@@ -64,20 +65,27 @@ class Snapshot:
         held = held[held != parts.DEAD]
         self._searchable = np.intersect1d(self._parts, held)
         self._all_live = len(self._searchable) == len(held)
-        self.pictures = np.unique(self._contents[np.isin(self._parts, self._searchable)])
+        self._listed = np.flatnonzero(np.isin(self._parts, self._searchable))
+        self.pictures = np.unique(self._contents[self._listed])
         """(n,) the content ids of the pictures that can be found, each once."""
         self.missing = (
             owed.count(store.catalog, space, WORDS) if self.kind == WORDS else everything - len(self.pictures)
         )
         """How many pictures of the gallery, or of its texts in a space of words, have no vector in this space."""
+        self._kind_of_index = index
         self._indexes = self._open(store, index, held)
-        listed = np.flatnonzero(np.isin(self._parts, self._searchable))
-        self._by_content = listed[np.argsort(self._contents[listed], kind="stable")]
-        self._sorted_contents = self._contents[self._by_content]
-        # over the mapped files, not a copy
-        self._exact = (
-            self._indexes[0] if index == EXACT else self._filled(_module(EXACT), np.empty(0, np.int64))
-        )
+
+    @cached_property
+    def _by_content(self) -> Ids:
+        """The rows of what can be found, by content: only a filtered search wants them."""
+        return self._listed[np.argsort(self._contents[self._listed], kind="stable")]
+
+    @cached_property
+    def _exact(self) -> VectorIndex:
+        """An exact index over the mapped files, not a copy: only a search of few wants another one than there is."""
+        if self._kind_of_index == EXACT:
+            return self._indexes[0]
+        return self._filled(_module(EXACT), np.empty(0, np.int64))
 
     def __len__(self) -> int:
         """How many pictures can be found."""
@@ -104,8 +112,9 @@ class Snapshot:
         """Looked up in an order by content, so that a few allowed cost next to nothing."""
         if allowed is None:
             return _Among(self._parts, self._contents, self._searchable)
-        starts = np.searchsorted(self._sorted_contents, allowed, side="left")
-        counts = np.searchsorted(self._sorted_contents, allowed, side="right") - starts
+        contents = self._contents[self._by_content]
+        starts = np.searchsorted(contents, allowed, side="left")
+        counts = np.searchsorted(contents, allowed, side="right") - starts
         offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
         rows = np.sort(self._by_content[np.repeat(starts, counts) + offsets])
         own = self._parts[rows]

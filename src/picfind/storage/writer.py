@@ -21,7 +21,7 @@ from picfind.storage.catalog import Catalog, Transaction
 from picfind.storage.names import Content, Name, Refusal, record
 from picfind.storage.parts import Part
 from picfind.storage.segments import Segment, SegmentFile, Vectors
-from picfind.storage.spaces import add_space
+from picfind.storage.spaces import add_space, space_id
 from picfind.storage.vectors import open_segments, segment_rows
 from picfind.types import PAIR, PICTURE, Floats, Ids, Space
 
@@ -123,10 +123,8 @@ class Writer:
         listed = [np.flatnonzero(segment.parts != parts.DEAD) for segment in chosen]
         part_ids = np.concatenate([segment.parts[rows] for segment, rows in zip(chosen, listed, strict=True)])
         file = self._write(space, _blocks(chosen, listed), len(part_ids)) if len(part_ids) else None
+        number = space_id(self._catalog, space)
         with self.transaction() as change:
-            number = change.one(
-                "SELECT id FROM spaces WHERE name = ? AND revision = ?", (space.name, space.revision)
-            )[0]
             change.run_many("DELETE FROM rows WHERE segment_id = ?", [(segment.id,) for segment in chosen])
             if file:
                 new = parts.add_segment(change, number, file)
