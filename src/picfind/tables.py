@@ -15,6 +15,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -23,6 +24,11 @@ from picfind.errors import MissingSourceError, UsageError
 
 Row: TypeAlias = Mapping[str, str | list[str]]
 
+PICTURE_COLUMNS = (
+    *("image", "imagefile", "imagefilename", "imagename", "imagepath", "imagefilepath", "img", "imgname"),
+    *("imgpath", "file", "filename", "filepath", "path", "picture", "photo", "src"),
+)
+"""What columns are called that name a picture, the likeliest first, as `plain_name` writes them."""
 _LONGEST_LINE = 1 << 24
 _MOST_JSON = 1 << 29
 """Bytes of a `.json` file, which has to be read as a whole: some five times COCO's largest."""
@@ -49,6 +55,31 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise MissingSourceError(f"There is no table {_name(path)}. Check the path.") from error
     except OSError as error:
         raise UsageError(f"{_name(path)} cannot be read: {error.strerror or error}.") from error
+
+
+@lru_cache(1024)
+def plain_name(name: str) -> str:
+    """The name of a column in lower case, without what stands between its words: `File_Name` is `filename`."""
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
+def texts_of(cell: str | list[str], *, tags: bool = False) -> Iterator[str]:
+    """The texts of a cell, without blanks around them: one, those of a list, also of a JSON list as some CSV tables have
+    in their cells; of tags those between semicolons or else commas.
+    """
+    texts = cell if isinstance(cell, list) else _json_texts(cell)
+    if len(texts) == 1 and tags:
+        texts = texts[0].split(";" if ";" in texts[0] else ",")
+    return (text.strip() for text in texts if text.strip())
+
+
+def _json_texts(cell: str) -> list[str]:
+    if cell.startswith('["') and cell.endswith('"]'):
+        try:
+            return [text for text in json.loads(cell) if isinstance(text, str)]
+        except (ValueError, RecursionError):
+            pass
+    return [cell]
 
 
 def _delimited(path: Path) -> Iterator[Row]:

@@ -10,43 +10,16 @@ nothing else.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from picfind import keys
 from picfind.errors import UsageError
 from picfind.images import distinct
-from picfind.tables import Row, read_rows
+from picfind.tables import PICTURE_COLUMNS, Row, plain_name, read_rows, texts_of
 from picfind.types import CAPTION, TAG, TITLE, Words
 
-_PICTURE = (
-    *(
-        "image",
-        "imagefile",
-        "imagefilename",
-        "imagename",
-        "imagepath",
-        "file",
-        "filename",
-        "filepath",
-        "path",
-    ),
-    *(
-        "picture",
-        "photo",
-        "img",
-        "imgpath",
-        "imgname",
-        "imagefilepath",
-        "src",
-        "url",
-        "imageurl",
-        "key",
-        "name",
-    ),
-)
+_PICTURE = (*PICTURE_COLUMNS, "url", "imageurl", "key", "name")
 """Columns that name the picture; the first of these that a row has does."""
 _KINDS = {
     **dict.fromkeys(
@@ -156,37 +129,15 @@ def _path(picture: str) -> str:
 
 def _read(row: Row) -> tuple[str, list[Words]]:
     """The picture of a row and what the row says of it."""
-    columns = {_plain_name(name): cell for name, cell in row.items()}
+    columns = {plain_name(name): cell for name, cell in row.items()}
     picture = next((name for name in _PICTURE if isinstance(columns.get(name), str)), "")
     words = [
         Words(text, "table", kind)
         for name, cell in columns.items()
         if name != picture and (kind := _KINDS.get(name)) is not None
-        for text in _texts(cell, kind)
+        for text in texts_of(cell, tags=kind == TAG)
     ]
     return _path(str(columns.get(picture, ""))), words
-
-
-@lru_cache(1024)
-def _plain_name(name: str) -> str:
-    return "".join(filter(str.isalnum, name.casefold()))
-
-
-def _texts(cell: str | list[str], kind: str) -> Iterator[str]:
-    texts = cell if isinstance(cell, list) else _listed(cell)
-    if len(texts) == 1 and kind == TAG:
-        texts = texts[0].split(";" if ";" in texts[0] else ",")
-    return filter(str.strip, texts)
-
-
-def _listed(cell: str) -> list[str]:
-    """The texts of a cell: one, or those of a JSON list, which some CSV tables have in their cells."""
-    if cell.startswith('["') and cell.endswith('"]'):
-        try:
-            return [text for text in json.loads(cell) if isinstance(text, str)]
-        except (ValueError, RecursionError):
-            pass
-    return [cell]
 
 
 def _useless(path: Path, columns: list[str], *, named: bool, told: bool) -> str:

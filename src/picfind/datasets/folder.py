@@ -17,12 +17,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from picfind import keys
-from picfind.datasets._entries import identity, reason
+from picfind.datasets._entries import identity, is_marked_hidden, is_passed_over, reason
 from picfind.datasets._ignore import Rules
 from picfind.datasets._sidecars import Beside
 from picfind.datasets._walk import Walk, item_of
+from picfind.datasets.base import Place
 from picfind.errors import MissingSourceError, UsageError
 from picfind.types import Gap, Item
+
+
+def open(place: Place) -> Folder:  # noqa: A001
+    """The pictures of this folder, or this one picture. Raises UsageError for any option."""
+    if place.options:
+        raise UsageError(f"folder: there is no option {next(iter(place.options))!r}: a folder has none.")
+    return Folder(place.path, exclude=place.settings.exclude)
 
 
 class Folder:
@@ -71,6 +79,29 @@ class Folder:
         yield from self._listing()
         if identity(self._there()) != identity(found):
             raise MissingSourceError(self._missing("was replaced while it was listed"))
+
+    def would_list(self, parts: Sequence[str]) -> bool:
+        """Whether pictures in a folder, by its parts below the root, would be listed; it need not be there.
+
+        True also where that cannot be told: the root is gone, an ignore file cannot be read.
+        """
+        rules, path = self._rules, ""
+        try:
+            walk = Walk(str(self._root))
+            for part in parts:
+                rules = walk.with_file(rules, path)
+                path += f"{part}/"
+                if is_passed_over(part) or rules.ignores(path) or self._is_hidden(path):
+                    return False
+        except (OSError, UsageError):
+            return True
+        return True
+
+    def _is_hidden(self, path: str) -> bool:
+        try:
+            return is_marked_hidden((self._root / path).lstat())
+        except FileNotFoundError:
+            return False
 
     def _listing(self) -> Iterator[Item | Gap]:
         walk = Walk(str(self._root))

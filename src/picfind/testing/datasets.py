@@ -6,16 +6,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from picfind.datasets.base import IMAGE_TO_IMAGE, IMAGE_TO_TEXT, TEXT_TO_IMAGE
 from picfind.errors import MissingSourceError
 from picfind.testing.refusal import refuses
 from picfind.types import Item
 
 if TYPE_CHECKING:
-    from picfind.datasets.base import Dataset
+    from picfind.datasets.base import Dataset, Judged
 
 
 class DatasetSuite:
-    """Subclass it, call the subclass `Test...`, and give `dataset`: one with items, which nobody changes meanwhile."""
+    """Subclass it, call the subclass `Test...`, and give `dataset`: one with items, which nobody changes meanwhile.
+
+    Where it has `queries`, they are tested too.
+    """
 
     def dataset(self) -> Dataset:
         """The dataset to test, made anew at each call."""
@@ -79,6 +83,44 @@ class DatasetSuite:
         if dataset is not None:
             with refuses(MissingSourceError, "listing a source that is not there"):
                 list(dataset.items())
+
+    def test_queries_have_ids_of_their_own_and_come_again(self) -> None:
+        queries = _queries(self.dataset())
+        assert len({query.id for query in queries}) == len(queries)
+        assert queries == _queries(self.dataset()), "a second dataset asks something else"
+
+    def test_queries_ask_with_words_or_a_picture_of_the_dataset(self) -> None:
+        dataset = self.dataset()
+        keys = {item.key for item in _items(dataset)}
+        for query in _queries(dataset):
+            assert (query.text is None) == (query.task != TEXT_TO_IMAGE), query
+            assert (query.picture is not None) == (query.task in (IMAGE_TO_TEXT, IMAGE_TO_IMAGE)), query
+            assert query.text is None or query.text.strip(), query
+            assert query.picture is None or query.picture in keys, query
+            _is_text(query.id, query.group, query.text or "")
+            assert query.box is None or _is_inside(*query.box), query
+
+    def test_answers_are_of_the_dataset_and_one_counts(self) -> None:
+        dataset = self.dataset()
+        keys, texts = {item.key for item in _items(dataset)}, set()
+        for query in _queries(dataset):
+            if query.task == TEXT_TO_IMAGE:
+                texts.add(query.id)
+            known = texts if query.task == IMAGE_TO_TEXT else keys
+            assert query.right, f"nothing is right for {query.id!r}"
+            assert query.answers <= known and query.ignored <= known, query
+            assert query.task != IMAGE_TO_IMAGE or query.picture in query.ignored, (
+                f"{query.id!r} would find itself"
+            )
+
+
+def _queries(dataset: Dataset) -> list[Judged]:
+    return list(dataset.queries()) if hasattr(dataset, "queries") else []
+
+
+def _is_inside(left: float, top: float, width: float, height: float) -> bool:
+    within = min(left, top, width, height) >= 0
+    return within and max(left + width, top + height) <= 1 + 1e-9
 
 
 def _items(dataset: Dataset) -> list[Item]:
