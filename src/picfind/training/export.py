@@ -73,17 +73,19 @@ def export(
     written, DownloadError when a repository cannot be had. Whatever is raised, no model is left behind; of a download
     that broke off, what arrived stays hidden beside the models for the next try.
     """
-    _check(name, precision, settings)
+    if precision not in LEAST:
+        raise UsageError(f"There is no precision {precision!r}. Known are: {', '.join(LEAST)}.")
+    check_free(name, settings)
     extra("torch", "onnx", "onnxscript", "safetensors")
     with located(checkpoint, settings, progress=progress) as (found, source):
         make = _maker(found)
         stated = licence or (stated_licence(found) if found.is_dir() else None) or "not stated"
-        with _aside(settings.models[-1], name) as (aside, place):
-            task = _Task(aside, precision, Manifest("", licence=stated, source=source), settings)
+        with aside(settings.models[-1], name) as (inside, place):
+            task = _Task(inside, precision, Manifest("", licence=stated, source=source), settings)
             family, kind, pictures, texts = make(task)
-            _hold(precision, pictures, texts)
+            hold(precision, pictures, texts)
             task.sign(family, {"exported_from": kind, "precision": precision})
-            size = sum(path.stat().st_size for path in aside.rglob("*") if path.is_file())
+            size = sum(path.stat().st_size for path in inside.rglob("*") if path.is_file())
             place()
     return Exported(
         folder=settings.models[-1] / name, name=name, family=family, kind=kind, precision=precision, licence=stated,
@@ -146,7 +148,7 @@ def _cnn(weights: Path, task: _Task) -> Made:
     return "resnet", weights.name, pictures, None
 
 
-def _hold(precision: str, *found: Agreement | None) -> None:
+def hold(precision: str, *found: Agreement | None) -> None:
     """Raises ModelFilesError for an export that is another model than its original."""
     for agreement in found:
         if agreement is not None and not agreement.least >= LEAST[precision]:  # so that NaN fails too
@@ -156,9 +158,8 @@ def _hold(precision: str, *found: Agreement | None) -> None:
             )
 
 
-def _check(name: str, precision: str, settings: Settings) -> None:
-    if precision not in LEAST:
-        raise UsageError(f"There is no precision {precision!r}. Known are: {', '.join(LEAST)}.")
+def check_free(name: str, settings: Settings) -> None:
+    """Raises UsageError for what cannot be the name of a new model, and for one that is taken."""
     check_name(name)
     target = home(settings) / name
     if os.path.lexists(target):
@@ -168,12 +169,12 @@ def _check(name: str, precision: str, settings: Settings) -> None:
 
 
 @contextmanager
-def _aside(models: Path, name: str) -> Iterator[tuple[Path, Callable[[], None]]]:
+def aside(models: Path, name: str) -> Iterator[tuple[Path, Callable[[], None]]]:
     """A folder to fill, and what puts it in its place; it is gone when that is not called."""
-    aside = models / f".{name}.{uuid.uuid4().hex}"
+    inside = models / f".{name}.{uuid.uuid4().hex}"
     try:
-        aside.mkdir(parents=True)
-        yield aside, lambda: _place(aside, models / name)
+        inside.mkdir(parents=True)
+        yield inside, lambda: _place(inside, models / name)
     except OSError as error:
         if isinstance(error, PicfindError):
             raise
@@ -182,7 +183,7 @@ def _aside(models: Path, name: str) -> Iterator[tuple[Path, Callable[[], None]]]
             "PICFIND_MODELS name another folder. Nothing was left behind."
         ) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(inside, ignore_errors=True)
 
 
 def _place(aside: Path, target: Path) -> None:
