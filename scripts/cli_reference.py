@@ -8,6 +8,7 @@ the version of typer. A test compares the page with what this prints.
 
 from __future__ import annotations
 
+import enum
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +22,8 @@ _INTRODUCTION = """\
 
 <!-- Written by scripts/cli_reference.py: change the commands' help instead, and run it again. -->
 
-What `picfind COMMAND --help` says, for all commands on one page. [Using picfind](using.md) explains them with examples.
+What `picfind COMMAND --help` says, for all commands on one page. [Using picfind](using.md) and [How to ask](asking.md)
+explain them with examples.
 
 Answers go to stdout, everything else to stderr. Exit codes: 0 when something was found or done, 1 when a search found
 nothing, 2 for wrong use or a failure, 130 after Ctrl-C. A first word that is no command begins a search. Every setting
@@ -46,7 +48,7 @@ def _command(name: str, command: Any) -> Iterator[str]:
     yield f"{' '.join(command.help.split())}\n"
     if arguments or options:
         yield "| | |\n|---|---|"
-        yield from (f"| `{entry.metavar}` | {_cell(entry.help)} |" for entry in arguments)
+        yield from (f"| `{_name(entry)}` | {_cell(entry.help)} |" for entry in arguments)
         yield from (f"| {_flags(entry)} | {_cell(entry.help)}{_default(entry)} |" for entry in options)
         yield ""
     if name == "picfind":
@@ -56,11 +58,17 @@ def _command(name: str, command: Any) -> Iterator[str]:
 
 
 def _usage(name: str, arguments: list[Any], command: Any) -> str:
-    words = [f"{entry.metavar}{'...' if entry.nargs == -1 else ''}" for entry in arguments]
+    words = [f"{_name(entry)}{'...' if entry.nargs == -1 else ''}" for entry in arguments]
     wanted = [word if entry.required else f"[{word}]" for word, entry in zip(words, arguments, strict=True)]
     if hasattr(command, "commands"):
         wanted.append("[COMMAND]" if command.invoke_without_command else "COMMAND")
     return " ".join((name, "[OPTIONS]", *wanted))
+
+
+def _name(argument: Any) -> str:
+    """What an argument is called, without the signs that say whether it must be there and how often it may."""
+    name: str = argument.metavar
+    return name.strip("[].")
 
 
 def _flags(entry: Any) -> str:
@@ -69,7 +77,8 @@ def _flags(entry: Any) -> str:
 
 
 def _default(entry: Any) -> str:
-    return "" if entry.is_flag or entry.default in (None, [], ()) else f" Default: {entry.default}."
+    default = entry.default.value if isinstance(entry.default, enum.Enum) else entry.default
+    return "" if entry.is_flag or default in (None, [], ()) else f" Default: {default}."
 
 
 def _cell(text: str) -> str:

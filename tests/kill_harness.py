@@ -19,7 +19,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from picfind.api import Gallery
+from picfind.captions import recognising
+from picfind.images import tiles
 from picfind.ingest import passes
 from picfind.settings import Settings
 from picfind.storage import durable, health, names, parts, roots, spaces
@@ -27,10 +31,22 @@ from picfind.storage import writer as writer_module
 from picfind.storage.catalog import Catalog
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder, toy_pair, toy_words
+from picfind.types import RecognisedLine
 from tests.photos import write_photo
 
 ENCODERS = [toy_encoder(), toy_words(), toy_pair()]
+LARGE = (200, 192)
+"""Of some pictures: large enough to have regions."""
 STEPS = ("_flush", "_replace", "_flush_folder", "_unlink")
+
+
+class Reader:
+    """Reads the size of a picture, in place of the text inside it."""
+
+    name, version = "size", "1"
+
+    def read(self, image: Image.Image) -> list[RecognisedLine]:
+        return [RecognisedLine(f"{image.width} wide", (0.0, 0.0, 1.0, 1.0), 1.0)]
 
 
 def main(folder: Path) -> None:
@@ -69,7 +85,7 @@ def prepare(folder: Path) -> None:
     """What every life begins with: two folders of pictures, and another gallery to adopt."""
     start = folder / "start"
     for number in range(7):
-        write_photo(start / "photos" / f"{number}.png", seed=number)
+        write_photo(start / "photos" / f"{number}.png", seed=number, size=LARGE if number < 3 else (32, 24))
     (start / "photos" / "bad.png").write_bytes(b"no picture")
     (start / "photos" / "3.txt").write_text("a red wall.")
     for number in range(3):
@@ -82,6 +98,7 @@ def open_gallery(folder: Path, name: str = "test.gallery") -> Gallery:
     """A gallery that commits every two pictures."""
     passes.COMMIT_STEPS = 2
     writer_module._FANOUT = 2
+    recognising.load = lambda **_: Reader()  # type: ignore[assignment]
     return Gallery(Store.open(folder / name, create=True), Settings(workers=1), encoder=ENCODERS)
 
 
@@ -95,7 +112,7 @@ def live(folder: Path, *, kill_at: int = 0) -> None:
         for report in gallery.indexing(photos):
             note(log, gallery, report.done)
         change(photos)
-        for report in gallery.indexing(photos):
+        for report in gallery.indexing(photos, regions=True, ocr=True):
             note(log, gallery, report.done)
         gallery.compact()
         gallery.use("toy-pair")
@@ -115,7 +132,7 @@ def change(photos: Path) -> None:
         return
     (photos / "0.png").rename(photos / "renamed.png")
     (photos / "1.png").unlink()
-    write_photo(photos / "2.png", colour="green", seed=99)
+    write_photo(photos / "2.png", colour="green", seed=99, size=LARGE)
     (photos / "3.txt").write_text("a red door.")
     write_photo(photos / "new.png", colour="yellow", seed=100)
 
@@ -192,7 +209,11 @@ def look(folder: Path) -> None:
     assert named == on_disk, (sorted(named), sorted(on_disk))
     assert encoded(store) == set(on_disk.values())
     assert [refusal.key for _, refusal in names.refusals(store.catalog)] == ["bad.png"]
-    assert len(parts.live_parts(store.catalog, ENCODERS[0].space)[0]) == len(on_disk)
+    cut = sum(len(tiles.boxes(*Image.open(path).size)) for path in (folder / "photos").glob("[!b]*.png"))
+    assert cut > 0
+    assert len(parts.live_parts(store.catalog, ENCODERS[0].space)[0]) == len(on_disk) + cut
+    read = store.catalog.all("SELECT path, recognised FROM said")
+    assert {path for path, text in read if text and text.endswith(" wide")} == set(on_disk)
     texts = store.catalog.all("SELECT DISTINCT t.text FROM words w JOIN texts t ON t.id = w.text_id")
     assert ("a red door.",) in texts
     assert ("a red wall.",) not in texts

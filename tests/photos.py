@@ -20,15 +20,17 @@ def photo(colour: str = "red", *, seed: int = 0, size: tuple[int, int] = (32, 24
     return Image.fromarray(np.clip(base + noise, 0, 255).astype(np.uint8))
 
 
-def photo_bytes(colour: str = "red", *, seed: int = 0, form: str = "PNG") -> bytes:
+def photo_bytes(
+    colour: str = "red", *, seed: int = 0, form: str = "PNG", size: tuple[int, int] = (32, 24)
+) -> bytes:
     """The bytes of such a picture's file."""
     buffer = io.BytesIO()
-    photo(colour, seed=seed).save(buffer, form)
+    photo(colour, seed=seed, size=size).save(buffer, form)
     return buffer.getvalue()
 
 
-def write_photo(path: Path, *, colour: str = "red", seed: int = 0) -> Path:
+def write_photo(path: Path, *, colour: str = "red", seed: int = 0, size: tuple[int, int] = (32, 24)) -> Path:
     """Such a picture in a file; the file's ending says the format."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    photo(colour, seed=seed).save(path)
+    photo(colour, seed=seed, size=size).save(path)
     return path

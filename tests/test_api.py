@@ -18,7 +18,7 @@ from picfind.errors import (
     UnknownSpaceError,
     UsageError,
 )
-from picfind.search import searcher as searcher_module
+from picfind.search import hydration
 from picfind.search.query import Kind, Query, Term
 from picfind.search.searcher import Searcher
 from picfind.storage.store import Store
@@ -162,7 +162,7 @@ def test_a_new_revision_of_a_model_encodes_everything_again(filled: Gallery, pho
 def test_what_is_forgotten_beside_a_search_leaves_no_gap(
     filled: Gallery, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    once_before(monkeypatch, searcher_module, "_hits", lambda: filled.forget(photos / "red.png", purge=True))
+    once_before(monkeypatch, hydration, "hits", lambda: filled.forget(photos / "red.png", purge=True))
     assert len(filled.search("red", k=1)) == 1
 
 
@@ -234,7 +234,10 @@ def test_an_unknown_model_names_those_that_are_known_and_leaves_no_gallery_behin
 def test_a_term_that_the_model_has_no_tower_for(filled: Gallery) -> None:
     deaf = Gallery(filled.store, filled.settings, encoder=replace(toy_encoder(), text=None))
     with pytest.raises(EncoderError, match="cannot search with words"):
-        deaf.search("red")
+        deaf.search("red", against="pictures")
+    by_text = deaf.search("red")
+    assert [hit.why.keys() for hit in by_text] == [{"red"}] * len(by_text)
+    assert "cannot search with words: only" in by_text.warnings[0]
     assert len(deaf.search(photo("red"))) == 4
 
 

@@ -103,3 +103,14 @@ def test_wrong_use(run: Run, tmp_path: Path) -> None:
     assert run("--trash", "--move-to", str(tmp_path / "aside")).exit_code == 2
     assert isinstance(run("--keep", "beauty").exception, UsageError)
     assert isinstance(run("--html", str(tmp_path / "no" / "page.html")).exception, UsageError)
+
+
+def test_a_folder_that_is_indexed_is_refused_before_any_work(run: Run, folder: Path) -> None:
+    result = run("--move-to", str(folder / "aside"))
+    assert isinstance(result.exception, UsageError)
+    assert "list the moved copies again" in str(result.exception)
+    assert result.stdout == "", "nothing was compared"
+    assert not (folder / "aside").exists()
+    (folder / ".picfindignore").write_text("aside/\n")
+    assert run("--move-to", str(folder / "aside")).exit_code == 0
+    assert (folder / "aside" / "photos" / "mailed" / "<one>.jpg").is_file()

@@ -200,10 +200,7 @@ def all_commands(command: Any, name: str = "picfind") -> Iterator[tuple[str, Any
 
 
 def test_every_command_is_explained() -> None:
-    page = "".join(
-        (PROJECT / "docs" / name).read_text(encoding="utf-8")
-        for name in ("using.md", "models.md", "duplicates.md")
-    )
+    page = "".join(path.read_text(encoding="utf-8") for path in PAGES if path.name != "cli.md")
     group = typer.main.get_command(app)
     missing = [name for name, _ in all_commands(group) if not re.search(rf"\b{name}\b", page)]
     assert not missing
@@ -232,6 +229,8 @@ def test_the_table_of_settings_is_right() -> None:
 
 def shown_default(value: Any) -> str:
     """A default as the table has it: folders by their role, nothing for nothing."""
+    if isinstance(value, bool):
+        return str(value).lower()
     text = ":".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
     for folder, role in (
         (platformdirs.user_data_dir("picfind", appauthor=False), "DATA"),

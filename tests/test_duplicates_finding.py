@@ -20,10 +20,12 @@ from picfind.duplicates import (
     Group,
     find_duplicates,
     looking,
+    pairing,
     shelf,
     taste,
 )
 from picfind.duplicates.looks import LOOK, look_at
+from picfind.duplicates.verdicts import Verdicts
 from picfind.errors import UsageError
 from picfind.storage import upkeep
 from tests.scenes import save, scene
@@ -224,6 +226,54 @@ def test_many_small_files_of_looks_become_one(gallery: Gallery) -> None:
     found = shelf.load(gallery.store, [bytes([seed]) * 32 for seed in range(12)])
     assert sorted(found) == [bytes([seed]) * 32 for seed in range(10)]
     assert all(look.dtype == LOOK for look in found.values())
+
+
+def test_pairs_are_compared_once(
+    find: Find, folder: Path, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(scene(2).resize((120, 80)), folder / "small.png")
+    first = find()
+    assert surplus(first) == ["small.png"]
+    assert list((gallery.folder / "indexes").glob("pairs-*.npy"))
+    monkeypatch.setattr(pairing, "framings", None)
+    assert find() == first
+    assert surplus(find(threshold=1.0)) == [], "another threshold needs no other comparison"
+    monkeypatch.undo()
+    for kept in (gallery.folder / "indexes").glob("pairs-*.npy"):
+        kept.write_bytes(b"\x93NUMPY damaged")
+    assert find() == first
+
+
+def test_a_new_picture_is_compared_and_the_others_are_not(
+    find: Find, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find()
+    save(scene(3).resize((120, 80)), folder / "new.png")
+    told: list[tuple[str, int, int]] = []
+    found = find(progress=lambda *step: told.append(step))
+    assert surplus(found) == ["new.png"]
+    new = next(one for group in found for one in group.members if one.path.endswith("new.png"))
+    totals = {total for step, _, total in told if step == "comparing"}
+    assert len(totals) == 1
+    assert max(totals) <= found.pictures - 1, f"only pairs with {new.path}"
+
+
+def test_verdicts_are_those_of_comparing() -> None:
+    pictures = np.concatenate(
+        [look_at(scene(seed // 2), bytes([seed]) * 32) for seed in range(6)]
+        + [look_at(scene(0).transpose(Image.Transpose.ROTATE_90), bytes([6]) * 32)]
+    )
+    every = np.array([(first, second) for first in range(7) for second in range(first + 1, 7)])
+    verdicts = Verdicts()
+    found = pairing.copies(pictures, every, threshold=0.5, verdicts=verdicts)
+    known, matches = verdicts.known(pictures, every)
+    assert known.all()
+    assert {pair: match for pair, match in matches.items() if match.score >= 0.5} == found
+    assert {(0, 1), (2, 3), (4, 5), (0, 6), (1, 6)} <= set(found)
+    assert not verdicts.known(pictures, every[:, ::-1])[0].any(), "the order of a pair counts"
+    others = pictures.copy()
+    others["sha256"][:, 0] += 1
+    assert not verdicts.known(others, every)[0].any()
 
 
 @pytest.mark.parametrize(

@@ -22,10 +22,12 @@ from picfind.duplicates import (
     find_duplicates,
     in_trash,
     move_surplus,
+    moving,
     trash_surplus,
     undo,
 )
 from picfind.errors import GalleryWriteError, MissingExtraError, ReadOnlyGalleryError, UsageError
+from picfind.settings import Settings
 from picfind.storage import durable
 from picfind.storage.store import Store
 from tests.meddling import once_before
@@ -298,3 +300,69 @@ def test_the_trash_names_its_extra(
     monkeypatch.setitem(sys.modules, "send2trash", None)
     with pytest.raises(MissingExtraError, match=r"picfind\[trash\]"):
         list(trash_surplus(gallery.store, found))
+
+
+@pytest.mark.parametrize("below", ["", "small", "aside", "not/there/yet"])
+def test_a_folder_that_is_indexed_takes_no_copies(
+    folder: Path, gallery: Gallery, found: Duplicates, below: str
+) -> None:
+    before = files(folder)
+    with pytest.raises(UsageError, match="list the moved copies again"):
+        list(move_surplus(gallery.store, found, folder / below))
+    assert files(folder) == before
+    assert not (folder / "not").exists()
+
+
+def test_a_link_into_an_indexed_folder_is_one(
+    folder: Path, gallery: Gallery, found: Duplicates, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(folder, target_is_directory=True)
+    with pytest.raises(UsageError, match="list the moved copies again"):
+        list(move_surplus(gallery.store, found, tmp_path / "link" / "aside"))
+
+
+def test_a_link_into_the_gallery_takes_no_copies(gallery: Gallery, found: Duplicates, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(gallery.folder, target_is_directory=True)
+    for place in (link, link / "indexes", link / "new" / "one"):  # what is strange in indexes/ is swept
+        with pytest.raises(UsageError, match="outside the gallery's own"):
+            list(move_surplus(gallery.store, found, place))
+
+
+@pytest.mark.parametrize("how", ["setting", "ignore file", "hidden"])
+def test_what_is_left_out_of_an_indexed_folder_takes_copies(
+    folder: Path, open_gallery: Callable[..., Gallery], how: str
+) -> None:
+    exclude = ("/aside/",) if how == "setting" else ()
+    gallery = open_gallery("other.gallery", settings=Settings(exclude=exclude))
+    if how == "ignore file":
+        (folder / ".picfindignore").write_text("aside/\n")
+    gallery.index(folder)
+    aside = folder / (".aside" if how == "hidden" else "aside")
+    steps = list(move_surplus(gallery.store, find_duplicates(gallery.store), aside, exclude=exclude))
+    assert [step.refused for step in steps] == ["", ""]
+    assert len(files(aside)) == 2
+    gallery.index(folder)
+    assert len(gallery.search("red", k=10)) == 3, "the next run does not list them again"
+
+
+def test_a_folder_beside_an_indexed_one_takes_copies(
+    folder: Path, gallery: Gallery, found: Duplicates
+) -> None:
+    steps = list(move_surplus(gallery.store, found, folder.with_name("photos 2")))
+    assert [step.refused for step in steps] == ["", ""]
+
+
+def test_the_kept_file_is_read_once_and_again_when_it_was_touched(tmp_path: Path) -> None:
+    save(scene(1), tmp_path / "photos" / "1.png")
+    path = tmp_path / "photos" / "1.png"
+    kept = moving._Kept()
+    first = kept.sha256_of(path)
+    assert first == hashlib.sha256(path.read_bytes()).hexdigest()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(moving, "sha256_of", lambda path: "read again")
+        assert kept.sha256_of(path) == first
+        path.write_bytes(path.read_bytes() + b"x")
+        assert kept.sha256_of(path) == "read again"
+        path.unlink()
+        assert kept.sha256_of(path) is None

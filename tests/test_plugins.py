@@ -26,7 +26,9 @@ def entry(monkeypatch: pytest.MonkeyPatch) -> list[EntryPoint]:
 def test_a_files_name_is_its_plug_ins_name() -> None:
     assert plugins.names("encoders") == ["bert", "builtin", "clip", "joint", "resnet", "spacy"]
     assert plugins.names("index") == ["faiss", "flat"]
-    assert plugins.names("datasets") == ["folder"]
+    assert plugins.names("datasets") == [
+        *("coco", "flickr", "folder", "labelled", "table", "urls", "visual_genome", "voc", "webdataset"),
+    ]
     assert {name for name, _ in plugins.load_all("index")} == {"faiss", "flat"}
     assert plugins.load("index", "base") is None
     assert plugins.load("index", "_exact") is None

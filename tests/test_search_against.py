@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from picfind.api import Gallery
 from picfind.encoders.base import Encoder
-from picfind.errors import EncoderError, UnknownSpaceError, UsageError
-from picfind.search import searcher
-from picfind.search.fusion import fuse
+from picfind.errors import EncoderError, PictureError, UnknownSpaceError, UsageError
+from picfind.search import hydration, searcher
+from picfind.search.fusion import Entry, fuse
+from picfind.search.matcher import Matcher
+from picfind.search.query import Kind, Query, Term
 from picfind.settings import Settings
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder, toy_pair, toy_words
@@ -50,7 +52,10 @@ def test_pictures_words_or_both(filled: Filled) -> None:
         both = gallery.search("blue")
         assert {Path(hit.path).stem for hit in both} == {"0001", "0002"}
         by_name = {Path(hit.path).stem: hit for hit in both}
-        assert set(by_name["0001"].why) == {"pictures: blue", "words: blue"}
+        assert set(by_name["0001"].why) == {"pictures: blue", "words: blue", "text: blue"}
+        assert by_name["0001"].matched == {"words": "a blue mood.", "text": "a blue mood."}
+        assert set(by_name["0001"].shares) == {"pictures", "words", "text"}
+        assert sum(by_name["0001"].shares.values()) == pytest.approx(by_name["0001"].score)
         assert set(by_name["0002"].why) == {"pictures: blue"}
         assert by_name["0001"].score > by_name["0002"].score, "it is in both rankings"
         assert both.total == 2
@@ -65,7 +70,8 @@ def test_a_picture_is_not_matched_against_words(filled: Filled) -> None:
 
 def test_a_gallery_without_words_says_so(filled: Filled) -> None:
     with filled(toy_encoder()) as gallery:
-        assert names(gallery, "blue")[0] == "0002"
+        assert names(gallery, "blue", against="pictures")[0] == "0002"
+        assert names(gallery, "blue", against="text") == ["0001"]
         with pytest.raises(UnknownSpaceError, match="no vectors of words"):
             gallery.search("blue", against="words")
         with pytest.raises(UsageError, match="matched against"):
@@ -79,11 +85,50 @@ def test_a_gallery_of_words_alone(filled: Filled) -> None:
             gallery.search("blue", against="pictures")
 
 
+def test_what_full_text_looks_through_is_counted(filled: Filled) -> None:
+    """A picture of which nothing is said has no vector of words, but its name is text."""
+    with filled(toy_words()) as gallery:
+        found = gallery.search("0002", where="name=0002.png")
+        assert (names(gallery, "0002"), found.total, found.warnings) == (["0002"], 1, ())
+        assert gallery.search("blue").total == 2
+        assert gallery.search("blue", against="words").total == 1
+
+
+def test_what_fits_no_space_is_named(filled: Filled, tmp_path: Path) -> None:
+    liked = tmp_path / "photos" / "0001.png"
+    with filled(toy_encoder(), toy_words()) as gallery:
+        with pytest.raises(EncoderError, match="cannot search with pictures and words"):
+            gallery.search("blue", liked=liked, against="words")
+        with pytest.raises(PictureError, match="@-: It is empty"):
+            gallery.search(Term(Kind.PICTURE, b"", name="@-"))
+
+
+def test_an_answer_is_made_of_what_was_there_when_it_was_begun(
+    filled: Filled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread may refresh the searcher in the middle of it, after which the parts of before are gone."""
+    with filled(toy_encoder()) as gallery, filled(toy_encoder()) as other:
+        gallery.search("red")
+        (held,) = gallery._searchers.values()
+        real, begun = Matcher.relevance, list[bool]()
+
+        def meddled(matcher: Matcher, *rest: Any) -> Any:
+            if not begun:
+                begun.append(True)
+                other.forget(tmp_path / "photos", purge=True)
+                assert held.refresh()
+            return real(matcher, *rest)
+
+        monkeypatch.setattr(Matcher, "relevance", meddled)
+        assert len(held.search(Query((Term(Kind.WORDS, "red"),), judged=True))) == 0
+        assert begun
+
+
 def test_a_context_query_finds_what_is_near_in_both(filled: Filled) -> None:
     with filled(toy_pair()) as gallery:
         assert names(gallery, [photo("red"), "blue"])[0] == "0001"
         assert names(gallery, photo("blue"))[0] == "0002"
-        hits = gallery.search("blue", k=2)
+        hits = gallery.search("blue", k=2, against="pictures")
         assert Path(hits[0].path).stem == "0001"
         assert hits[1].score == pytest.approx(0, abs=1e-3), "a picture without words is no answer to words"
 
@@ -162,7 +207,7 @@ IDS = st.permutations(range(31))
 )
 def test_fusion_against_its_definition(rankings: list[list[tuple[int, float]]], k: int) -> None:
     weights = [1.0, 0.3, 2.0, 1.0][: len(rankings)]
-    found = fuse(rankings, weights=weights, k=k)
+    found = fuse([[Entry(*pair) for pair in own] for own in rankings], weights=weights, k=k)
     every = {entry for ranking in rankings for entry, _ in ranking}
 
     def share(ranking: list[tuple[int, float]], entry: int) -> float:
@@ -178,10 +223,17 @@ def test_fusion_against_its_definition(rankings: list[list[tuple[int, float]]], 
         for entry in every
     }
     assert len(found) == min(k, len(every))
-    assert [score for _, score in found] == sorted((score for _, score in found), reverse=True)
-    assert all(score == pytest.approx(wanted[entry]) for entry, score in found)
-    left = [wanted[entry] for entry in every - {entry for entry, _ in found}]
-    assert not left or max(left) <= found[-1][1] + 1e-12
+    assert [entry.score for entry in found] == sorted((entry.score for entry in found), reverse=True)
+    assert all(entry.score == pytest.approx(wanted[entry.id]) for entry in found)
+    assert all(sum(entry.shares) == pytest.approx(entry.score) for entry in found)
+    left = [wanted[entry] for entry in every - {entry.id for entry in found}]
+    assert not left or max(left) <= found[-1].score + 1e-12
+
+
+def test_weights_may_be_as_large_as_numbers_are() -> None:
+    (first,) = fuse([[Entry(7, 0.5)]] * 3, weights=[1e308] * 3, k=1)
+    assert first.score == pytest.approx(1.0)
+    assert list(first.shares) == pytest.approx([1 / 3] * 3)
 
 
 def test_a_writer_that_forgets_at_every_look_costs_no_hit(
@@ -191,15 +243,15 @@ def test_a_writer_that_forgets_at_every_look_costs_no_hit(
         write_photo(tmp_path / "photos" / f"{number:04}.png", seed=number)
     other = Gallery(Store.open(tmp_path / "g", create=True), Settings(), encoder=toy_encoder())
     other.index(tmp_path / "photos")
-    real = searcher._hits
+    real = hydration.hits
 
-    def forget_first(store: Store, ranked: Any) -> Any:
-        best = store.catalog.first("SELECT key FROM names WHERE content_id = ?", (ranked.contents[0],))
+    def forget_first(store: Store, shown: Sequence[hydration.Shown], *rest: Any) -> Any:
+        best = store.catalog.first("SELECT key FROM names WHERE content_id = ?", (shown[0].content,))
         if best is not None:
             other.forget(tmp_path / "photos" / best[0])
-        return real(store, ranked)
+        return real(store, shown, *rest)
 
     with Gallery(Store.open(tmp_path / "g"), Settings(), encoder=toy_encoder()) as gallery:
-        monkeypatch.setattr(searcher, "_hits", forget_first)
+        monkeypatch.setattr(hydration, "hits", forget_first)
         assert len(gallery.search("red", k=3)) == 3
     other.close()

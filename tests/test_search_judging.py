@@ -36,7 +36,7 @@ def many(tmp_path: Path) -> Gallery:
 
 
 def test_relevance_is_told_only_when_it_is_asked_for(many: Gallery) -> None:
-    assert all(hit.relevance is None for hit in many.search("red", k=5))
+    assert all(hit.relevance is None for hit in many.search("red", k=5, judged=False))
     hits = many.search("red", k=40, against="pictures", judged=True)
     told = [hit.relevance for hit in hits if hit.relevance is not None]
     assert len(told) == 40

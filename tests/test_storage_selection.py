@@ -41,7 +41,7 @@ from picfind.storage import functions, names, roots
 from picfind.storage.catalog import Catalog
 from picfind.storage.descriptions import describe
 from picfind.storage.names import Name
-from picfind.storage.selection import select
+from picfind.storage.selection import select, statement
 from picfind.storage.store import Store
 from picfind.types import Fingerprint, Words
 
@@ -403,6 +403,28 @@ def test_the_date_is_the_one_that_an_answer_shows(tmp_path: Path) -> None:
         assert shown == "2002-02-02"
         assert select(store.catalog, parse_filter(f"date={shown}")).tolist() == [1]
         assert select(store.catalog, parse_filter("date=2001 or date=2003")).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [
+        ("near(52.52, 13.40, 5km)", "contents_place"),
+        ("camera~canon", "contents_unusual"),
+        ("date>=2023", "names_dated"),
+        ("date>=2023", "COVERING INDEX names_content"),
+        ("has caption", "words_kind"),
+    ],
+)
+def test_indexes_are_made_use_of(trip: Store, text: str, index: str) -> None:
+    sql, values = statement(parse_filter(text))
+    plan = [row[3] for row in trip.catalog.all(f"EXPLAIN QUERY PLAN {sql}", values)]
+    assert any(index in step for step in plan), plan
+
+
+@pytest.mark.parametrize("text", ["camera~canon and shape=portrait", "shape=portrait and camera~canon"])
+def test_what_is_cheap_is_asked_first(text: str) -> None:
+    sql, _ = statement(parse_filter(text))
+    assert sql.index("c.height > c.width") < sql.index("camera_model")
 
 
 def test_the_widest_and_deepest_filters_are_answered(trip: Store) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from picfind.errors import DamagedGalleryError, UsageError
 from picfind.images import Facts
-from picfind.storage import adoption, health, names, parts, roots, upkeep
+from picfind.storage import adoption, health, names, parts, recognised, roots, upkeep
 from picfind.storage.names import Content, Name, Refusal
 from picfind.storage.store import Store
-from picfind.types import Fingerprint, Words
+from picfind.types import Fingerprint, RecognisedLine, Words
 from tests.meddling import once_before
 from tests.test_storage_store import OTHER, SPACE, add_root, commit, digest, vectors_of
 
@@ -128,6 +128,27 @@ def test_adopting_takes_words_facts_and_tasks_along(filled: Store, other: Store)
         names.vector_task(SPACE),
     }
     assert filled.catalog.one("SELECT taken FROM contents WHERE sha256 = ?", (digest(8),)) == ("2023-05-14",)
+
+
+def test_adopting_takes_the_text_that_was_read_there_alone(filled: Store, other: Store) -> None:
+    """Also inside pictures that both galleries know."""
+    shared, task = set(vectors_of(filled)) & set(vectors_of(other)), names.text_task("reader", "1")
+    for sha256 in sorted(shared)[:2]:
+        with other.catalog.transaction() as change:
+            number = names.content_id(change, sha256)
+            recognised.record(change, number, [RecognisedLine("EXIT 24", (0.0, 0.0, 0.5, 0.1), 0.9)])
+            names.record_done(change, number, task)
+    ours = min(shared)
+    with filled.catalog.transaction() as change:  # read here, and nothing was found
+        names.record_done(change, names.content_id(change, ours), names.text_task("reader", "2"))
+    for _ in range(2):
+        adoption.adopt(filled, other)
+        found = filled.catalog.all(
+            "SELECT c.sha256 FROM said s JOIN names n ON n.id = s.rowid JOIN contents c ON c.id = n.content_id "
+            "WHERE s.recognised MATCH 'exit'"
+        )
+        assert found == [(sorted(shared)[1],)]
+        assert task in names.content_tasks(filled.catalog, sorted(shared)[1])
 
 
 @pytest.mark.skipif(

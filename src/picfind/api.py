@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from picfind import encoders, keys
-from picfind.datasets.folder import Folder
+from picfind import encoders, sources
 from picfind.encoders.base import Encoder, EncoderCard, Role
 from picfind.errors import UnknownModelError, UnknownSpaceError, UsageError
 from picfind.images import Limits
 from picfind.ingest.report import Report
+from picfind.search import judging
 from picfind.search.filters import parse_filters
-from picfind.search.query import EVERYTHING, PYTHON, Query, Term, Token, parse
-from picfind.search.searcher import NO_PICTURES, Searcher
+from picfind.search.language import parse
+from picfind.search.notices import NO_PICTURES
+from picfind.search.query import EVERYTHING, PYTHON, Query, Term, Token
+from picfind.search.searcher import Searcher
 from picfind.settings import Settings, cores, load_settings
-from picfind.storage import adoption, names, owed, roots, spaces, upkeep
+from picfind.storage import adoption, owed, spaces, upkeep
 from picfind.storage.store import Store
 from picfind.types import Results, Space
 
 if TYPE_CHECKING:
+    from picfind.concepts import Concepts
     from picfind.duplicates import Duplicates
 
 
@@ -76,6 +79,7 @@ class Gallery:
         self.settings = settings
         self._own = [encoder] if isinstance(encoder, Encoder) else list(encoder or ())
         self._searchers: dict[tuple[Space, ...], Searcher] = {}
+        self._known_cards: dict[str, EncoderCard] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -105,17 +109,22 @@ class Gallery:
         *,
         captions: str | os.PathLike[str] | None = None,
         forget: bool = False,
+        regions: bool = False,
+        ocr: bool = False,
     ) -> Report:
-        """Add a folder's pictures, or bring them up to date; gives the last report.
+        """Add the pictures of a folder or a dataset, or bring them up to date; gives the last report.
 
-        Only what is new or changed is read, only what was never seen is encoded. `captions` is a table of what is
+        `source` is a path, or a text that names a kind of source: "coco:/data/coco#val". Only what is new or changed is read, only what was never seen is encoded. `captions` is a table of what is
         said of the pictures (CSV, JSON Lines, COCO captions JSON); what an earlier one said stays without it. Names of
         pictures that are no longer there are forgotten; `forget` agrees to a run that loses more than half of them.
+        With `regions` pieces of each picture are encoded too, so that small things and crops are found; with `ocr` the
+        text inside pictures is read too. What earlier runs have done of either stays, and is not done again.
         Raises MissingSourceError, WouldForgetError, GalleryBusyError, ReadOnlyGalleryError, GalleryWriteError,
         UnknownModelError, ModelFilesError, UsageError.
         """
         report = Report()
-        for report in self.indexing(source, captions=captions, forget=forget):  # noqa: B007
+        running = self.indexing(source, captions=captions, forget=forget, regions=regions, ocr=ocr)
+        for report in running:  # noqa: B007
             pass
         return report
 
@@ -125,13 +134,18 @@ class Gallery:
         *,
         captions: str | os.PathLike[str] | None = None,
         forget: bool = False,
+        regions: bool = False,
+        ocr: bool = False,
     ) -> Generator[Report, None, None]:
         """Like `index`, but yields a report after each commit. Ceasing to iterate cancels; nothing committed is lost."""
-        from picfind.captions.table import CaptionTable  # a search, which must start at once, needs neither
+        from picfind.captions import recognising  # a search, which must start at once, needs none of these
+        from picfind.captions.table import CaptionTable
         from picfind.ingest.run import run
 
-        dataset = self._dataset(source)
+        dataset = sources.dataset_of(self.store.catalog, source, self.settings)
         table = None if captions is None else CaptionTable.read(Path(captions).expanduser())
+        recogniser = recognising.load() if ocr else None
+        self._known_cards.clear()
         loaded = self._own or [self._load(card) for card in self.cards()]
         yield from run(
             dataset,
@@ -141,34 +155,63 @@ class Gallery:
             workers=self.settings.workers or cores(),
             limits=self._limits,
             forget=forget,
+            regions=regions,
+            recogniser=recogniser,
         )
         self._replace_old_revisions([encoder.space for encoder in loaded])
+        self._prepare_judging(loaded)
 
     def search(
         self,
-        query: Token | Sequence[Token | Term],
+        query: Token | Term | Sequence[Token | Term] = (),
         *,
         k: int = 10,
         against: str | Sequence[str] = EVERYTHING,
         where: str | Sequence[str] = (),
-        judged: bool = False,
+        judged: bool = True,
         min_score: float | None = None,
         weights: Mapping[str, float] | None = None,
+        sort: str = "score",
+        offset: int = 0,
+        collapse: bool = False,
+        diversity: float = 0.0,
+        liked: Token | Term | Sequence[Token | Term] = (),
+        disliked: Token | Term | Sequence[Token | Term] = (),
     ) -> Results:
-        """The k pictures that answer best.
+        """The k pictures that answer best, after the first `offset`.
 
-        `against` says what the query is matched against: `pictures`, the `words` that belong to them, or both, where
-        the gallery has both; two rankings are then fused into one. `where` is a filter, or several that must all fit:
-        only pictures that fit are looked at. With `judged` each hit says how relevant it is, from 0 to 1; `min_score` is
-        the least relevance that is wanted. `weights` says how much rankings count that are fused: {"pictures": 2}.
+        `against` says what the query is matched against: `pictures`, the `words` that belong to them by their meaning,
+        the `text` of these words, of names, and of what was read inside pictures; or several of them, as far as the
+        gallery has them: their rankings are then fused into one, and `weights` says how much each counts: {"pictures": 2}.
+        `where` is a filter, or several that must all fit: only pictures that fit are looked at.
 
-        A query is words (`"a dog on a beach"`), a picture (a path, the bytes of a file, a Pillow image), or a list
-        of them with operators and weights: `["2:a dog", "+", Path("beach.jpg"), "-", "people"]`. A string that looks
-        like a path to a picture is one. Raises UsageError, UnknownSpaceError, PictureError.
+        With `judged` each hit says how relevant it is, from 0 to 1; `min_score` is the least relevance that is wanted.
+        `sort` is by `score`, `date` (newest first) or `path`: of the k best, or with `min_score` of all that are relevant.
+        `collapse` folds near-identical pictures into one hit; `diversity`, from 0 to 1, spreads hits that are alike.
+        `liked` and `disliked` are pictures to find more and less like.
+
+        A query is text as `picfind.search.language` reads it (`"2:a dog + ./beach.jpg - people"`), a picture (a Path, the
+        bytes of a file, a Pillow image), or a list of them: `["2:a dog", "+", Path("beach.jpg"), "-", "people"]`. A Term is
+        taken as it is: `Term(Kind.WORDS, text)` searches for a text in which no sign means anything. Raises UsageError,
+        UnknownSpaceError, PictureError, DownloadError.
         """
-        against = (against,) if isinstance(against, str) else tuple(against)
-        filters = parse_filters((where,) if isinstance(where, str) else where)
-        return self.answer(Query(_terms(query), k, against, filters, judged, min_score, weights or {}))
+        return self.answer(
+            Query(
+                _terms(query, self.settings),
+                k,
+                against=(against,) if isinstance(against, str) else tuple(against),
+                where=parse_filters((where,) if isinstance(where, str) else where),
+                judged=judged,
+                min_score=min_score,
+                weights=weights or {},
+                sort=sort,
+                offset=offset,
+                collapse=collapse,
+                diversity=diversity,
+                liked=_examples(liked, self.settings),
+                disliked=_examples(disliked, self.settings),
+            )
+        )
 
     def answer(self, query: Query) -> Results:
         """Answer a query that has been parsed."""
@@ -178,6 +221,21 @@ class Gallery:
         searcher.refresh()
         return searcher.search(query)
 
+    @property
+    def concepts(self) -> Concepts:
+        """Its named concepts, or smart albums: queries and ticked pictures that are kept under a name."""
+        from picfind.concepts import Concepts  # a search needs them only where its query names one
+
+        return Concepts(self.store, self.answer, lambda given: _terms(given, self.settings), self.read)
+
+    def read(self, place: str) -> bytes:
+        """The bytes of a picture of the gallery by its place, one of `Hit.keys`: a file, a piece of an archive, or a URL,
+        which is loaded.
+
+        Raises MissingSourceError where it is not there now, PictureError, DownloadError, OSError.
+        """
+        return sources.read(self.store.catalog, place, self.settings)
+
     def duplicates(self, **options: Any) -> Duplicates:
         """Groups of pictures that are copies of one another; `options` are those of `duplicates.find_duplicates`."""
         from picfind.duplicates import find_duplicates
@@ -185,30 +243,16 @@ class Gallery:
         workers = self.settings.workers or cores()
         return find_duplicates(self.store, limits=self._limits, workers=workers, **options)
 
-    def forget(self, path: str | os.PathLike[str], *, purge: bool = False) -> int:
+    def forget(self, source: str | os.PathLike[str], *, purge: bool = False) -> int:
         """Forget a root, a folder below one, or a picture; gives how many names that were. No file is touched.
 
-        `purge` also removes the vectors of everything that no longer has a name. Raises UsageError when the gallery
-        knows nothing of the path.
+        `source` is a path, a URL, or the name of a dataset as `roots` lists it. `purge` also removes the vectors of
+        everything that no longer has a name. Raises UsageError when the gallery knows nothing of the source.
         """
-        location = roots.location_of(Path(path))
-        root = roots.find_root(self.store.catalog, roots.FOLDER_KIND, location)
-        if root is None:
-            raise UsageError(
-                f"The gallery knows nothing of {keys.shown(location)}. `picfind roots` lists what it knows."
-            )
-        prefix = (roots.prefix_of(root, root.kind, location) or "").rstrip("/")
-        known = names.states(self.store.catalog, root.id)
-        gone = [key for key in known if not prefix or _is_below(key, prefix)]
-        if prefix and not gone:
-            raise UsageError(f"The gallery knows no picture {keys.shown(location)}.")
-        with self.store.writing() as writer, writer.transaction() as change:
-            names.forget(change, root.id, gone)
-            if not prefix:
-                change.run("DELETE FROM roots WHERE id = ?", (root.id,))
+        gone = sources.forget(self.store, source, self.settings)
         if purge:
             upkeep.purge(self.store)
-        return sum(1 for key in gone if known[key].named)
+        return gone
 
     def purge(self) -> int:
         """Remove the vectors and facts of everything that no longer has a name; gives how many pictures that were."""
@@ -235,14 +279,20 @@ class Gallery:
         if self._own:
             return [encoder.card for encoder in self._own]
         if self.settings.model:
-            return [encoders.find(name, self.settings) for name in self.settings.model]
+            return [self._found(name) for name in self.settings.model]
         used = spaces.searched(self.store.catalog)
         meant = [space for space in used if spaces.role_of(self.store.catalog, space) in against] or used
         return [self._card_in_use(space) for space in meant] or [encoders.default(self.settings)]
 
+    def _found(self, name: str) -> EncoderCard:
+        """A model's card, looked up once until the next indexing: that reads folders and other packages' plug-ins."""
+        if name not in self._known_cards:
+            self._known_cards[name] = encoders.find(name, self.settings)
+        return self._known_cards[name]
+
     def _card_in_use(self, space: Space) -> EncoderCard:
         try:
-            return encoders.find(space.name, self.settings)
+            return self._found(space.name)
         except UnknownModelError as error:
             raise UnknownModelError(
                 f"The gallery {self.folder} is searched with {space.name}, which is not here. {error} Install it again, "
@@ -275,6 +325,16 @@ class Gallery:
             raise UsageError(f"The gallery has several revisions of {model}. Say which: {several}.")
         return found[0]
 
+    def _prepare_judging(self, encoders: Sequence[Encoder]) -> None:
+        """Encode the sentences that relevance is judged by, so that the first search is as fast as the others."""
+        for encoder in encoders:
+            if (
+                encoder.text
+                and encoder.space in self.spaces
+                and judging.lacks_background(self.store, encoder.space)
+            ):
+                judging.prepare(self.store, encoder if self._own else self._load(encoder.card, role="query"))
+
     def _replace_old_revisions(self, encoded: Sequence[Space]) -> None:
         """Switch from an old revision of a model to the one that has just been encoded, once that lacks nothing."""
         for used in spaces.searched(self.store.catalog):
@@ -284,11 +344,6 @@ class Gallery:
                     if not owed.count(self.store.catalog, space, kind):
                         upkeep.use(self.store, space)
 
-    def _dataset(self, source: str | os.PathLike[str]) -> Folder:
-        path = Path(source).expanduser()
-        root = roots.find_root(self.store.catalog, roots.FOLDER_KIND, roots.location_of(path))
-        return Folder(path, exclude=self.settings.exclude, root=root.path if root else None)
-
     def _searcher(self, cards: Sequence[EncoderCard]) -> Searcher:
         wanted = tuple(card.space for card in cards)
         if wanted not in self._searchers:
@@ -296,7 +351,7 @@ class Gallery:
                 self._explain_old_revision(card)
             loaded = self._own or [self._load(card, role="query") for card in cards]
             self._searchers[wanted] = Searcher(
-                self.store, loaded, index=self.settings.index, limits=self._limits
+                self.store, loaded, index=self.settings.index, limits=self._limits, read=self.read
             )
         return self._searchers[wanted]
 
@@ -316,12 +371,24 @@ class Gallery:
         return Limits(max_pixels=self.settings.max_pixels, max_bytes=self.settings.max_bytes)
 
 
-def _terms(query: Token | Sequence[Token | Term]) -> tuple[Term, ...]:
-    if isinstance(query, str | bytes | Path) or not isinstance(query, Sequence):
-        return parse([query], allow=PYTHON)
-    return parse(cast(Sequence[Token | Term], query), allow=PYTHON)
+def fetcher(settings: Settings) -> Callable[[str], bytes]:
+    """What loads the picture of a URL in a query, as far as the settings allow."""
+
+    def fetch(url: str) -> bytes:
+        from picfind.fetch.web import MOST_BYTES, fetch_picture  # few queries have a URL
+
+        most = min(settings.max_bytes, MOST_BYTES)
+        return fetch_picture(url, max_bytes=most, allow_private=settings.private_addresses)
+
+    return fetch
 
 
-def _is_below(key: str, prefix: str) -> bool:
-    key, prefix = keys.folded(key), keys.folded(prefix)
-    return key == prefix or key.startswith(prefix + "/")
+def _examples(given: Token | Term | Sequence[Token | Term], settings: Settings) -> tuple[Term, ...]:
+    """Read one by one: there may be more of them than a query has room for."""
+    one_only = isinstance(given, str | bytes) or not isinstance(given, Sequence)
+    several = cast("Sequence[Token | Term]", [given] if one_only else given)
+    return tuple(term for one in several for term in _terms(one, settings))
+
+
+def _terms(query: Token | Term | Sequence[Token | Term], settings: Settings) -> tuple[Term, ...]:
+    return parse(query, allow=PYTHON, fetch=fetcher(settings))

@@ -2,9 +2,11 @@
 
     PicfindError
     ├── UsageError (ValueError)              what was asked for makes no sense: k = 0, an empty query
+    │   └── QueryError                       the text of a query cannot be read: where, and what to write
     ├── SettingsError (ValueError)           a setting of the environment or the config file cannot be read
     ├── MissingExtraError (ImportError)      an optional dependency is not installed
     ├── DownloadError (OSError)             a file could not be loaded from the network, or not kept
+    │   └── BarredAddressError (PermissionError)  an address that may not be loaded from, such as a private one
     ├── EncoderError
     │   ├── UnknownModelError (LookupError)  no encoder answers to this name
     │   └── ModelFilesError                  a model's files are missing, damaged or odd
@@ -20,6 +22,9 @@
     │   ├── ReadOnlyGalleryError (PermissionError)  its folder cannot be written
     │   ├── GalleryWriteError (OSError)      writing failed: the disk is full, say
     │   └── UnknownSpaceError (LookupError)  the gallery holds no vectors of this model
+    ├── TrainingError                        training cannot begin or go on: the loss is no number, say
+    │   ├── RecipeError (ValueError)         a recipe cannot be read
+    │   └── CheckpointError (OSError)        a checkpoint cannot be written or read, or belongs to another run
     └── SourceError
         ├── MissingSourceError (FileNotFoundError)  what should be indexed is not there
         └── WouldForgetError                 a run would forget more than was agreed to
@@ -38,6 +43,18 @@ class UsageError(PicfindError, ValueError):
     """What was asked for makes no sense."""
 
 
+class QueryError(UsageError):
+    """The text of a query cannot be read. The message shows the query with a mark under the spot.
+
+    `query` is the text as it was read, `position` the place in it, counted from 0.
+    """
+
+    def __init__(self, message: str, *, query: str = "", position: int = 0) -> None:
+        super().__init__(message)
+        self.query = query
+        self.position = position
+
+
 class SettingsError(PicfindError, ValueError):
     """A setting of the environment or of the config file cannot be read."""
 
@@ -48,6 +65,15 @@ class MissingExtraError(PicfindError, ImportError):
 
 class DownloadError(PicfindError, OSError):
     """A file could not be loaded from the network, or not be kept. Nothing half-loaded is taken for whole."""
+
+    status: int | None = None
+    """What a server answered with, where one answered: 200 where the answer is no picture."""
+    retry_after: str | None = None
+    """When to come again, as the server put it (RFC 9110, 10.2.3)."""
+
+
+class BarredAddressError(DownloadError, PermissionError):
+    """The address of a URL may not be loaded from: it is private, say, or its kind is not allowed."""
 
 
 class EncoderError(PicfindError):
@@ -108,6 +134,18 @@ class GalleryWriteError(GalleryError, OSError):
 
 class UnknownSpaceError(GalleryError, LookupError):
     """The gallery holds no vectors of this model."""
+
+
+class TrainingError(PicfindError):
+    """Training cannot begin or go on. The last good checkpoint is kept."""
+
+
+class RecipeError(TrainingError, ValueError):
+    """A training recipe cannot be read."""
+
+
+class CheckpointError(TrainingError, OSError):
+    """A checkpoint of a training run cannot be written or read, or belongs to another run."""
 
 
 class SourceError(PicfindError):

@@ -54,6 +54,8 @@ class Settings:
     """A file with more bytes is refused before it is read."""
     exclude: tuple[str, ...] = ()
     """Patterns of .gitignore's kind for what indexing passes over."""
+    private_addresses: bool = False
+    """Whether a URL may lead to a private, local or otherwise not public address."""
 
 
 def cores() -> int:
@@ -136,6 +138,24 @@ def _patterns(value: Any) -> tuple[str, ...]:
     return tuple(_text(part) for part in _several(value) if part)
 
 
+def _flag(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "off": False,
+        "0": False,
+    }
+    if not isinstance(value, str) or value.strip().lower() not in known:
+        raise ValueError("true or false is wanted")
+    return known[value.strip().lower()]
+
+
 def _several(value: Any) -> list[Any]:
     """A list; or one text, split as the system splits PATH."""
     return list(value) if isinstance(value, list | tuple) else _text(value).split(os.pathsep)
@@ -164,4 +184,5 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "max_pixels": _count(1),
     "max_bytes": _count(1),
     "exclude": _patterns,
+    "private_addresses": _flag,
 }

@@ -56,6 +56,19 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class RecognisedLine:
+    """A line of text that was read inside a picture.
+
+    `box`: left, top, width and height of the rectangle around it, as fractions of the upright picture. `confidence`:
+    from 0 to 1, the mean over its characters of how sure the reader was.
+    """
+
+    text: str
+    box: tuple[float, float, float, float]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
 class Sidecar:
     """A file beside a picture that says something of it. `key` and `open` are like those of an `Item`."""
 
@@ -92,6 +105,8 @@ class Gap:
 
     prefix: str
     reason: str
+    hides: bool = True
+    """False: all was seen, and what is not there is gone. Then the gap only tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,14 @@ class Hit:
     why: Mapping[str, float] = field(default_factory=dict)
     caption: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """What each ranking gave to the score: of `pictures`, `words` and `text`. They add up to it."""
+    matched: Mapping[str, str] = field(default_factory=dict)
+    """The texts that matched: `words` by its vector; `text`, `recognised` and `path` by the words in it."""
+    box: tuple[float, float, float, float] | None = None
+    """Where in the picture it matched: left, top, width and height as fractions of the upright picture. None: the whole."""
+    alike: int = 0
+    """How many near-identical pictures further down were folded into this hit, where that was asked for."""
     relevance: float | None = None
     """From 0 to 1, comparable across queries, galleries and models: of hits with .7, some 7 in 10 are right. None where
     it was not asked for, or where there is too little to judge by."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
 
 from picfind import keys
 from picfind.images import SUFFIXES, read_bytes
@@ -62,10 +63,15 @@ _SAYS_NOTHING = _set("""
 
 def name_words(key: str) -> Iterator[Words]:
     """A tag for the file's name and one for each folder, the innermost first, where they say something."""
-    *folders, file = (_readable(part) for part in keys.folded(key).split("/"))
+    *folders, file = (_readable(part) for part in _path(keys.folded(key)).split("/"))
     yield from _said(_stem(file), FILE_NAME)
     for folder in reversed(folders):
         yield from _said(folder, FOLDER)
+
+
+def _path(key: str) -> str:
+    """Of a URL what stands behind its host: nobody says anything by the rest."""
+    return unquote(urlsplit(keys.unescape(key)).path) if "://" in key else key
 
 
 def _said(name: str, origin: str) -> Iterator[Words]:

@@ -7,6 +7,7 @@ searching.py  search
 upkeep.py     status, roots, forget, doctor, compact
 models.py     models, models pull, models check      spaces.py  models use, models drop
 exporting.py  models export                         joining.py  models fit-joint      downloads.py  their bar
+concepts.py   concepts save, list, show, refresh, tick, cross, rename, drop, export
 duplicates.py duplicates                            duplicates_shown.py  its groups as text, JSON, a page
 demo.py       demo
 answers.py    hits as text, JSON or paths      pages.py  as an HTML page      plots.py  as a figure

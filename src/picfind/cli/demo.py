@@ -71,7 +71,7 @@ def demo(
         sections = [(text, opened.search(text, k=_TOP)) for text in query or _QUERIES]
         sections.append(_by_picture(opened, None if photos else _SAMPLE_PICTURE, sections[0][1]))
     for question, results in sections:
-        typer.echo(f"\n{question}\n{answers.text(results, question) or '  nothing found'}")
+        typer.echo(f"\n{question}\n{answers.text(results) or '  nothing found'}")
     pages.write(html, sections)
     say(f"\nWrote {html}: open it in a browser to see the answers.")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +24,7 @@ from picfind.duplicates import (
     SIMILAR,
     Group,
     Step,
+    check_target,
     in_trash,
     move_surplus,
     taste,
@@ -104,6 +105,9 @@ def duplicates(
     with picfind.open(settings=settings_of(gallery=gallery), create=False) as opened:
         if undo_last:
             raise typer.Exit(_undo(opened.store))
+        exclude = opened.settings.exclude
+        if move_to is not None:  # before all the work, not after it
+            check_target(opened.store, move_to, exclude=exclude)
         with _progress() as progress:
             found = opened.duplicates(
                 kinds=[entry.value for entry in kind or (Kind.EXACT, Kind.PERCEPTUAL)],
@@ -120,7 +124,7 @@ def duplicates(
         if html is not None:
             shown.write_page(html, found)
             say(f"Wrote {html}.")
-        refused = _clean_up(opened.store, found, move_to=move_to, trash=trash)
+        refused = _clean_up(opened.store, found, move_to=move_to, trash=trash, exclude=exclude)
     raise typer.Exit(FAILED if refused else DONE if found else NOTHING_FOUND)
 
 
@@ -128,10 +132,12 @@ def _rules(keep: str | None) -> list[str] | None:
     return None if keep is None else [rule.strip() for rule in keep.split(",") if rule.strip()]
 
 
-def _clean_up(store: Store, found: Iterable[Group], *, move_to: Path | None, trash: bool) -> int:
+def _clean_up(
+    store: Store, found: Iterable[Group], *, move_to: Path | None, trash: bool, exclude: Sequence[str]
+) -> int:
     """Move what was asked to be moved; gives how many files stayed against the wish."""
     if move_to is not None:
-        return _told(move_surplus(store, found, move_to), "Moved", f" to {move_to}")
+        return _told(move_surplus(store, found, move_to, exclude=exclude), "Moved", f" to {move_to}")
     if trash:
         return _told(trash_surplus(store, found), "Moved", " to the trash")
     return 0

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from picfind import keys
-from picfind.cli import pages
+from picfind.cli import pages, thumbnails
 from picfind.cli.options import counted, sized
 from picfind.duplicates import EXACT, PERCEPTUAL, SEMANTIC, VARIANTS, Duplicates, Group, Member
-from picfind.errors import UsageError
 
 _HEADINGS = {
     EXACT: "the same bytes",
@@ -81,10 +80,7 @@ def _record(group: Group) -> dict[str, Any]:
 def write_page(path: Path, found: Sequence[Group]) -> None:
     """Write the groups as a page with thumbnails. Raises UsageError when the file cannot be written."""
     body = "\n".join(_section(number, group) for number, group in enumerate(found, start=1))
-    try:
-        path.expanduser().write_text(pages.document(body or "<p>Nothing found.</p>"), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"The page {path} cannot be written: {error.strerror}.") from error
+    pages.save(path, pages.document(body or "<p>Nothing found.</p>", title="duplicates"))
 
 
 def _section(number: int, group: Group) -> str:
@@ -93,8 +89,9 @@ def _section(number: int, group: Group) -> str:
 
 
 def _card(mark: str, one: Member) -> str:
-    name = escape(keys.shown(Path(one.path).name))
-    where = escape(keys.shown(one.path), quote=True)
-    told = escape(f"{facts(one)}{_words(one)}")
-    caption = f'<figcaption title="{where}"><strong>{mark}</strong> {name} <span class="score">{told}</span></figcaption>'
-    return f"<li><figure>{pages.picture(one.path, name)}{caption}</figure></li>"
+    name = keys.shown(Path(one.path).name)
+    where = escape(keys.shown(one.path))
+    return (
+        f"<li><h3><strong>{mark}</strong> {escape(name)}</h3>{thumbnails.html(one.path, name)}"
+        f'<p class="figures">{escape(f"{facts(one)}{_words(one)}")}</p><p class="place">{where}</p></li>'
+    )

@@ -9,7 +9,20 @@ import typer
 from typer.core import TyperGroup
 
 import picfind
-from picfind.cli import demo, duplicates, exporting, indexing, joining, models, searching, spaces, upkeep
+from picfind.cli import (
+    concepts,
+    demo,
+    duplicates,
+    evaluating,
+    exporting,
+    indexing,
+    joining,
+    models,
+    searching,
+    spaces,
+    training,
+    upkeep,
+)
 from picfind.cli.options import FAILED, INTERRUPTED, say
 from picfind.errors import PicfindError
 
@@ -87,11 +100,14 @@ app.command("forget")(upkeep.forget)
 app.command("doctor")(upkeep.doctor)
 app.command("compact")(upkeep.compact)
 app.command("duplicates")(duplicates.duplicates)
+app.command("evaluate")(evaluating.evaluate)
+app.add_typer(concepts.concepts_app, name="concepts")
 app.add_typer(models.models_app, name="models")
 models.models_app.command("use")(spaces.use)
 models.models_app.command("drop")(spaces.drop)
 models.models_app.command("export")(exporting.export)
 models.models_app.command("fit-joint")(joining.fit_joint)
+app.command("train")(training.train_command)
 app.command("demo")(demo.demo)
 
 

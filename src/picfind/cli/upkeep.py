@@ -41,17 +41,21 @@ def status(
     typer.echo(f"pictures  {told['pictures']:,} under {counted(told['names'], 'name')}")
     for root in told["roots"]:
         lost = "" if root["present"] else "  (not there now)"
-        typer.echo(f"root      {keys.shown(root['location'])}  {root['names']:,}{lost}")
+        typer.echo(f"root      {keys.shown(root['source'])}  {root['names']:,}{lost}")
     for space in told["spaces"]:
         typer.echo(
             f"model     {space['name']}@{space['revision']}  {space['vectors']:,} x {space['dim']}, "
-            f"{sized(space['bytes'])}, of {_KINDS[space['kind']]}{'' if space['in_use'] else ', not in use'}"
+            f"{sized(space['bytes'])}, of {_KINDS[space['kind']]}{_with_regions(space)}{'' if space['in_use'] else ', not in use'}"
             f"{_lacking(space)}"
         )
     _list_refusals(told["refusals"], everything=refusals)
 
 
 _KINDS = {PICTURE: "pictures", WORDS: "words", PAIR: "pictures with their words"}
+
+
+def _with_regions(space: dict[str, Any]) -> str:
+    return f", {space['with_regions']:,} with regions" if space["with_regions"] else ""
 
 
 def _lacking(space: dict[str, Any]) -> str:
@@ -78,25 +82,39 @@ def list_roots(ctx: typer.Context, gallery: GalleryFlag = None) -> None:
         return
     with _open(gallery) as opened:
         for root in roots.roots(opened.store.catalog):
-            typer.echo(keys.shown(root.location))
+            typer.echo(keys.shown(root.source))
 
 
 @roots_app.command("move")
 def move_root(
-    old: Annotated[Path, typer.Argument(metavar="OLD", help="Where the root was.")],
+    old: Annotated[
+        str,
+        typer.Argument(metavar="OLD", help="Where the root was, or its name as `picfind roots` lists it."),
+    ],
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Where it is now.")],
     gallery: GalleryFlag = None,
 ) -> None:
-    """Say that a folder has moved. Nothing is read or encoded again."""
-    if not os.path.isdir(keys.absolute(new)):
-        raise UsageError(f"There is no folder {new}. Name the place where the pictures lie now.")
+    """Say that a folder has moved, with the datasets that lie there. Nothing is read or encoded again."""
     with _open(gallery) as opened, opened.store.writing():
-        roots.move_root(opened.store.catalog, roots.location_of(old), roots.location_of(new))
+        catalog = opened.store.catalog
+        named = any(root.source == old for root in roots.roots(catalog))
+        location = old if named else roots.location_of(Path(old))
+        if not _is_like(roots.moving(catalog, location), keys.absolute(new)):
+            raise UsageError(f"There is no folder {new}. Name the place where the pictures lie now.")
+        roots.move_root(catalog, location, roots.location_of(new))
+
+
+def _is_like(moved: list[roots.Root], new: Path) -> bool:
+    """Whether what lies at the new place is a folder; a list of URLs is a file, and so may others be."""
+    return os.path.isdir(new) or (
+        os.path.exists(new) and bool(moved) and all(root.kind != roots.FOLDER_KIND for root in moved)
+    )
 
 
 def forget(
     path: Annotated[
-        Path | None, typer.Argument(metavar="PATH", help="A root, a folder below one, a picture.")
+        str | None,
+        typer.Argument(metavar="PATH", help="A root, a folder below one, a picture, a dataset by its name."),
     ] = None,
     gallery: GalleryFlag = None,
     purge: Annotated[
@@ -133,7 +151,7 @@ def doctor(
             f" Its drive was mounted at {keys.shown(root.volume)}." if root.volume not in (None, "/") else ""
         )
         typer.echo(
-            f"the root {keys.shown(root.location)} is not there now.{drive} If it moved: picfind roots move OLD NEW"
+            f"the root {keys.shown(root.source)} is not there now.{drive} If it moved: picfind roots move OLD NEW"
         )
     if not findings and not missing:
         typer.echo("All is well.")

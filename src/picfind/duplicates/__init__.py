@@ -1,6 +1,7 @@
 """Duplicates: pictures that are there more than once, found, grouped, and moved aside where a person asks for it.
 
 looks.py       a small grey picture of each picture         shelf.py     kept between runs     looking.py  made by threads
+verdicts.py    what comparing two pictures gave, kept too
 candidates.py  which pairs are worth a look: vectors, coarse patterns
 framing.py     where one picture may lie inside another, roughly; all crops and turns at once
 alignment.py   closely: the box refined, blocks compared     pairing.py   both, for all pairs
@@ -14,7 +15,7 @@ moving.py      clean up, and undo it
 from picfind.duplicates.finding import SIMILAR, Duplicates, find_duplicates
 from picfind.duplicates.groups import EXACT, KINDS, PERCEPTUAL, SEMANTIC, VARIANTS, Group, Member
 from picfind.duplicates.keeping import RULES, Taste, taste
-from picfind.duplicates.moving import Step, in_trash, move_surplus, trash_surplus, undo
+from picfind.duplicates.moving import Step, check_target, in_trash, move_surplus, trash_surplus, undo
 from picfind.duplicates.pairing import ALIKE
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Member",
     "Step",
     "Taste",
+    "check_target",
     "find_duplicates",
     "in_trash",
     "move_surplus",

@@ -29,10 +29,11 @@ from picfind.duplicates.looking import looks_of
 from picfind.duplicates.pairing import ALIKE, Progress
 from picfind.duplicates.pictures import Rows, list_pictures, picture_space, raw_beside, vectors_of
 from picfind.duplicates.stars import Star, stars
+from picfind.duplicates.verdicts import Verdicts
 from picfind.errors import UsageError
 from picfind.images import Limits
 from picfind.storage.store import Store
-from picfind.types import Ids
+from picfind.types import Floats, Ids
 
 SIMILAR = 0.85
 """The cosine from which on pictures count as much the same, in the space of the built-in model."""
@@ -122,15 +123,22 @@ class _Hunt:
         self.warnings: list[str] = []
         self._stars: list[Star[Match]] = []
         self._vectors: tuple[Ids, Rows] | None = None
+        self._neighbours: tuple[Ids, Floats] | None = None
+        self._verdicts = Verdicts(store)
         if listed.missing:
             self.warnings.append(f"{len(listed.missing):,} files are not there now and are left out.")
+        if listed.apart:
+            self.warnings.append(
+                f"{len(listed.apart):,} pictures of datasets have no file of their own there (they lie in archives, behind "
+                "URLs, or are missing) and are left out."
+            )
 
     def matches(self, threshold: float) -> pairing.Matches:
         """The pairs of pictures that are copies of each other."""
         self._looks, unseen = looks_of(
             self._store, self.pictures, limits=self._limits, workers=self._workers, progress=self._progress
         )
-        places, vectors = self._placed()
+        places, _ = self._placed()
         if unseen:
             self.warnings.append(
                 f"{len(unseen):,} pictures could not be looked at: their files have changed or cannot be read. Run "
@@ -141,11 +149,16 @@ class _Hunt:
                 f"{len(self.pictures) - len(places):,} pictures have no vector of their own, so crops of them may be "
                 "missed. Run `picfind index` on their folders with a model for pictures."
             )
-        nearest, _ = candidates.nearest(vectors, k=candidates.NEIGHBOURS)
+        nearest, _ = self._nearest()
         near = places[candidates.neighbour_pairs(nearest)]
         both = candidates.unique_pairs(np.concatenate([near, candidates.pattern_pairs(self._looks)]))
         return pairing.copies(
-            self._looks, both, threshold=threshold, workers=self._workers, progress=self._progress
+            self._looks,
+            both,
+            threshold=threshold,
+            workers=self._workers,
+            progress=self._progress,
+            verdicts=self._verdicts,
         )
 
     def copies(self, matches: pairing.Matches, threshold: float) -> list[Group]:
@@ -154,10 +167,11 @@ class _Hunt:
         ranks = {at: min(self._rank(one) for one in some) for at, some in files.items()}
 
         def check(first: int, second: int) -> Match | None:
-            match = pairing.compare(self._looks, first, second)
+            match = pairing.compare(self._looks, first, second, verdicts=self._verdicts)
             return match if match is not None and match.score >= threshold else None
 
         self._stars = list(stars(matches, ranks.__getitem__, check))
+        self._verdicts.keep()
         taken = {at for star in self._stars for at in (star.middle, *star.around)}
         alone: list[Star[Match]] = [
             Star(at, {}) for at, some in files.items() if at not in taken and len(some) > 1
@@ -171,7 +185,7 @@ class _Hunt:
     def similar(self, threshold: float) -> list[Group]:
         """Groups of pictures whose vectors are near each other, and which are no copies as far as was looked for."""
         places, vectors = self._placed()
-        nearest, scores = candidates.nearest(vectors, k=candidates.NEIGHBOURS)
+        nearest, scores = self._nearest()
         own = {at: number for number, star in enumerate(self._stars) for at in (star.middle, *star.around)}
         pairs = {
             (min(first, second), max(first, second)): float(score)
@@ -210,6 +224,12 @@ class _Hunt:
             nothing = np.empty(0, np.int64), np.empty((0, 1), np.float16)
             self._vectors = vectors_of(self._store, space, self.pictures) if space else nothing
         return self._vectors
+
+    def _nearest(self) -> tuple[Ids, Floats]:
+        """The nearest of those that have a vector, as `candidates.nearest` gives them; looked for once."""
+        if self._neighbours is None:
+            self._neighbours = candidates.nearest(self._placed()[1], k=candidates.NEIGHBOURS)
+        return self._neighbours
 
 
 def _same_star(own: Mapping[int, int], first: int, second: int) -> bool:

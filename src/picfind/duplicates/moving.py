@@ -6,13 +6,16 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
-from picfind import keys
+from picfind import datasets, keys
+from picfind.datasets.folder import Folder
 from picfind.duplicates import journal
 from picfind.duplicates.carrying import carry, remove_claim, sha256_of, sweep
 from picfind.duplicates.groups import Group, Member
 from picfind.duplicates.journal import BACK, MOVE, TRASH, UNDONE, Entry, Journal
 from picfind.errors import MissingExtraError, ReadOnlyGalleryError, UsageError
+from picfind.settings import Settings
 from picfind.storage import roots
 from picfind.storage.store import Store
 
@@ -31,18 +34,73 @@ class Step:
     refused: str = ""
 
 
-def move_surplus(store: Store, groups: Iterable[Group], folder: Path) -> Iterator[Step]:
-    """Move the surplus files of the groups into a folder, each below the name of its root; yields what became of each.
+def check_target(store: Store, folder: Path, *, exclude: Sequence[str] = ()) -> Path:
+    """The folder, absolute, where it can take the copies; `exclude` are the patterns that indexing leaves out.
 
-    Each file is moved only when it still has the bytes that the gallery knows and the kept one too, and only after the
-    move stands in the journal. Ceasing to iterate stops. Raises ReadOnlyGalleryError, GalleryWriteError, UsageError.
+    Raises ReadOnlyGalleryError, and UsageError where the folder belongs to the gallery itself or where the next
+    `picfind index` would list what has been moved there.
     """
     folder = keys.absolute(folder)
     _check(store, folder)
+    for root in roots.roots(store.catalog):
+        lists = _lister(root, exclude)
+        parts = None if lists is None else _parts_below(folder, root.path)
+        if lists is not None and parts is not None and lists.would_list(parts):
+            shown = keys.shown(root.location)
+            raise UsageError(
+                f"{keys.shown(keys.escape(str(folder)))} lies in {shown}, which is indexed: the next `picfind index` would "
+                f"list the moved copies again. Name a folder outside of it, or leave it out: a line for it in {shown}"
+                f"{os.sep}.picfindignore, or the setting `exclude`."
+            )
+    return folder
+
+
+class _Lister(Protocol):
+    """What lists all that lies in its folders."""
+
+    def would_list(self, parts: Sequence[str]) -> bool: ...
+
+
+def _lister(root: roots.Root, exclude: Sequence[str]) -> _Lister | None:
+    """The source of a root, where it lists whatever lies there; None for one that lists what some file names."""
+    if root.kind == roots.FOLDER_KIND:
+        return Folder(root.path, exclude=exclude)
+    try:
+        dataset = datasets.open_root(root.kind, root.location, Settings(exclude=tuple(exclude)))
+    except UsageError:  # of a plug-in that is not here
+        return None
+    return cast(_Lister, dataset) if hasattr(dataset, "would_list") else None
+
+
+def _parts_below(folder: Path, root: Path) -> tuple[str, ...] | None:
+    """The path of a folder below another one, under whatever names the two are known; None where it lies elsewhere."""
+    for here in (folder, Path(os.path.realpath(folder))):
+        for outer in (here, *here.parents):
+            if outer == root or _is_same(outer, root):
+                return here.relative_to(outer).parts
+    return None
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    try:
+        return first.samefile(second)
+    except OSError:  # one of them is not there
+        return False
+
+
+def move_surplus(
+    store: Store, groups: Iterable[Group], folder: Path, *, exclude: Sequence[str] = ()
+) -> Iterator[Step]:
+    """Move the surplus files of the groups into a folder, each below the name of its root; yields what became of each.
+
+    Each file is moved only when it still has the bytes that the gallery knows and the kept one too, and only after the
+    move stands in the journal. Ceasing to iterate stops. Raises GalleryWriteError, and what `check_target` does.
+    """
+    folder = check_target(store, folder, exclude=exclude)
     known = sorted((root.path for root in roots.roots(store.catalog)), key=lambda path: -len(path.parts))
-    log = Journal.begin(store)
+    log, kept = Journal.begin(store), _Kept()
     for group, member in _surplus(groups):
-        reason = _reason_to_stay(group.keeper, member)
+        reason = _reason_to_stay(group.keeper, member, kept)
         yield (
             Step(member.path, refused=reason)
             if reason
@@ -59,9 +117,9 @@ def trash_surplus(store: Store, groups: Iterable[Group]) -> Iterator[Step]:
         raise MissingExtraError(
             'The trash needs the package send2trash: pip install "picfind[trash]". Or move to a folder: --move-to.'
         ) from error
-    log = Journal.begin(store)
+    log, kept = Journal.begin(store), _Kept()
     for group, member in _surplus(groups):
-        reason = _reason_to_stay(group.keeper, member)
+        reason = _reason_to_stay(group.keeper, member, kept)
         if not reason:
             log.note(TRASH, member.path, member.content, keeper=group.keeper.path)
             try:
@@ -76,7 +134,7 @@ def _check(store: Store, folder: Path | None) -> None:
         raise ReadOnlyGalleryError(
             f"The gallery {store.folder} cannot be written, so no undo journal could be kept. Nothing is moved."
         )
-    if folder is not None and (folder.is_relative_to(store.folder) or os.path.isfile(folder)):
+    if folder is not None and (_parts_below(folder, store.folder) is not None or os.path.isfile(folder)):
         raise UsageError(f"{folder} cannot take the files: name a folder outside the gallery's own.")
 
 
@@ -84,10 +142,28 @@ def _surplus(groups: Iterable[Group]) -> Iterator[tuple[Group, Member]]:
     return ((group, member) for group in groups for member in group.surplus)
 
 
-def _reason_to_stay(keeper: Member, member: Member) -> str:
+class _Kept:
+    """The hash of the kept file of a group: read once for all its copies, and again as soon as the file was touched."""
+
+    def __init__(self) -> None:
+        self._seen: tuple[object, ...] = ()
+        self._sha256: str | None = None
+
+    def sha256_of(self, path: Path) -> str | None:
+        try:
+            found = path.stat()
+        except OSError:
+            return None
+        seen = (path, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        if self._sha256 is None or seen != self._seen:
+            self._seen, self._sha256 = seen, sha256_of(path)
+        return self._sha256
+
+
+def _reason_to_stay(keeper: Member, member: Member, known: _Kept) -> str:
     """Looked at right before the file is touched, empty where it may go."""
     kept, own = _here(keeper.path), _here(member.path)
-    if sha256_of(kept) != keeper.content:
+    if known.sha256_of(kept) != keeper.content:
         return "the file to keep is gone or has changed"
     if sha256_of(own) != member.content:
         return "it is gone or has changed"

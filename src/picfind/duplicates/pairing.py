@@ -12,6 +12,7 @@ from picfind.duplicates.alignment import GATE, THE_SAME, Match, align, is_flat
 from picfind.duplicates.candidates import Pairs, unique_pairs
 from picfind.duplicates.framing import Framing, framings, grids
 from picfind.duplicates.looks import Looks
+from picfind.duplicates.verdicts import Verdicts
 
 ALIKE = 0.84
 """The score from which on two pictures count as copies; chosen on one half of synthetic copies, see docs/duplicates.md."""
@@ -31,33 +32,47 @@ def copies(
     threshold: float = ALIKE,
     workers: int = 1,
     progress: Progress = lambda step, done, total: None,
+    verdicts: Verdicts | None = None,
 ) -> Matches:
-    """Those of the candidate pairs that are copies, with how they match. Pictures that show nothing match nothing."""
+    """Those of the candidate pairs that are copies, with how they match. Pictures that show nothing match nothing.
+
+    Pairs that `verdicts` know are not compared again; the others are added to them.
+    """
+    verdicts = verdicts or Verdicts()
     flat = is_flat(looks)
     pairs = unique_pairs(pairs[~flat[pairs].any(axis=1)])
+    known, found = verdicts.known(looks, pairs)
+    pairs = pairs[~known]
     ends = np.searchsorted(pairs[:, 0], np.arange(0, len(looks) + _BLOCK, _BLOCK)).tolist()
     blocks = [pairs[start:end] for start, end in itertools.pairwise(ends) if end > start]
-    found: Matches = {}
     done = 0
     pool = ThreadPoolExecutor(workers)
     try:
         compared = pool.map(lambda block: _compared(looks, block), blocks)
         for block, matches in zip(blocks, compared, strict=True):
-            found |= {pair: match for pair, match in matches if match.score >= threshold}
+            found |= matches
+            verdicts.add(looks, block, dict(matches))
             done += len(block)
             progress("comparing", done, len(pairs))
     finally:
         pool.shutdown(
             cancel_futures=True
         )  # whoever stops waits for the blocks under way, not for all of them
-    return found
+        verdicts.keep()
+    return {pair: match for pair, match in sorted(found.items()) if match.score >= threshold}
 
 
-def compare(looks: Looks, first: int, second: int) -> Match | None:
+def compare(looks: Looks, first: int, second: int, *, verdicts: Verdicts | None = None) -> Match | None:
     """How two pictures match; None where a rough look finds nothing or one of them shows nothing."""
     if is_flat(looks[[first, second]]).any():
         return None
-    return next((match for _, match in _compared(looks, np.array([[first, second]]))), None)
+    pair = np.array([[first, second]])
+    verdicts = verdicts or Verdicts()
+    known, found = verdicts.known(looks, pair)
+    if not known[0]:
+        found = dict(_compared(looks, pair))
+        verdicts.add(looks, pair, found)
+    return found.get((first, second))
 
 
 def _compared(looks: Looks, pairs: Pairs) -> list[tuple[tuple[int, int], Match]]:

@@ -61,10 +61,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """All pictures with a file that is there, by content id; and the paths of the files that are not there now."""
+    """All pictures with a file that is there, by content id; and the paths of the files that are not there now.
+
+    `apart` are those of datasets without a file: they lie in archives or behind URLs, or are not there.
+    """
 
     pictures: tuple[Known, ...]
     missing: tuple[str, ...]
+    apart: tuple[str, ...] = ()
 
 
 def list_pictures(store: Store) -> Listed:
@@ -77,23 +81,23 @@ def list_pictures(store: Store) -> Listed:
         named = store.catalog.all(
             "SELECT content_id, root_id, key, dated FROM names ORDER BY content_id, root_id, key"
         )
-    present = {
-        root.id for root in every.values() if root.kind == roots.FOLDER_KIND and os.path.isdir(root.path)
-    }
-    files: dict[int, list[File]] = {}
-    missing = []
+    present = {root.id for root in every.values() if os.path.isdir(root.path)}
+    files: dict[int, dict[str, File]] = {}
+    missing, apart = list[str](), list[str]()
     for content_id, root_id, key, dated in named:
         file = File(every[root_id].place(key), root_id, key, dated)
-        if root_id in present and os.path.isfile(file.here):
-            files.setdefault(content_id, []).append(file)
+        if root_id in present and not roots.is_address(file.path) and os.path.isfile(file.here):
+            files.setdefault(content_id, {}).setdefault(
+                file.path, file
+            )  # a dataset may lie in an indexed folder
         else:
-            missing.append(file.path)
+            (missing if every[root_id].kind == roots.FOLDER_KIND else apart).append(file.path)
     pictures = tuple(
-        Known(id_, sha256, size, form, width or 0, height or 0, taken, tuple(files[id_]))
+        Known(id_, sha256, size, form, width or 0, height or 0, taken, tuple(files[id_].values()))
         for id_, sha256, size, form, width, height, taken in contents
         if id_ in files
     )
-    return Listed(pictures, tuple(missing))
+    return Listed(pictures, tuple(missing), tuple(apart))
 
 
 def picture_space(store: Store) -> Space | None:

@@ -88,6 +88,6 @@ def survey(
             barred += 1
         else:
             unchanged += 1
-    hidden = tuple(gap.prefix for gap in gaps)
+    hidden = tuple(gap.prefix for gap in gaps if gap.hides)
     gone = frozenset(key for key in missing if not (hidden and key.startswith(hidden)))
     return Survey(due, unchanged, barred, gone, tuple(gaps))

@@ -6,37 +6,42 @@ twice where a space of pairs is wanted, and a caption that changes costs reading
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from picfind.encoders.base import Encoder
 from picfind.images import Limits
 from picfind.ingest.changes import Change
-from picfind.ingest.stages import Outcome, decoded, encode_by_space, read_item, rgb_of
+from picfind.ingest.passes import Passage, listed_in, through, vectored
+from picfind.ingest.report import Report
+from picfind.ingest.stages import Outcome, Taken, Towers, decoded, read_item
+from picfind.storage import owed, parts
 from picfind.storage.owed import OwedPair
 from picfind.storage.wording import texts_of
-from picfind.types import Gap, Item, Space
+from picfind.types import PAIR, Space
 
 Owed = Mapping[str, tuple[OwedPair, frozenset[Space]]]
 
 
-def due(items: Iterable[Item | Gap], owed: Owed) -> Iterator[Change]:
-    """The items whose pair is owed, in the order of the source."""
-    for item in items:
-        if isinstance(item, Item) and item.key in owed:
-            yield Change(item, frozenset())
+def pairs(passage: Passage, encoders: Sequence[Encoder], gone: Collection[str]) -> Iterator[Report]:
+    """Encode the pictures whose words are new to a space of pairs, together with them; not those that are gone."""
+    joined = [encoder for encoder in encoders if encoder.kind == PAIR]
+    wanted = [encoder.space for encoder in joined]
+    found = owed.pairs(passage.store.catalog, wanted, passage.root_id, scope=passage.dataset.scope)
+    lacking = {key: pair for key, pair in found.items() if key not in gone}
+    if lacking:
+        passage.progress.add(due=len(lacking))
+        work = PairWork(joined, lacking, limits=passage.limits)
+        yield from through(passage, work, listed_in(passage.dataset, lacking), joined, _commit)
 
 
 class PairWork:
     """Reads, decodes and prepares one picture with its words; called by many threads at once."""
 
     def __init__(self, encoders: Sequence[Encoder], owed: Owed, *, limits: Limits) -> None:
-        self._encoders = {encoder.space: encoder for encoder in encoders}
-        self._towers = {encoder.space: encoder.pair for encoder in encoders}
+        self._towers = Towers(encoders, lambda encoder: encoder.pair)
         self._owed = owed
         self._limits = limits
-        self._taken: set[OwedPair] = set()
-        self._lock = threading.Lock()
+        self._taken = Taken()
 
     def prepare(self, change: Change) -> Outcome:
         """Everything before the encoder."""
@@ -44,24 +49,27 @@ class PairWork:
 
     def encode(self, outcomes: list[Outcome]) -> list[Outcome]:
         """Encode what has been prepared, in its order."""
-        return encode_by_space(outcomes, self._towers)
+        return self._towers.encode(outcomes)
 
     def _take(self, change: Change, data: bytes, digest: bytes) -> Outcome:
         pair, spaces = self._owed[change.item.key]
-        if digest != pair.sha256 or self._is_taken(pair):
-            return Outcome(
-                change
-            )  # another picture by now, which the next run sees; or a copy with the same words
-        wanted = [self._encoders[space] for space in spaces]
-        pictures = decoded(data, wanted, self._limits)
-        prepared: dict[Space, object] = {
-            entry.space: self._towers[entry.space].prepare((rgb_of(pictures, entry), texts_of(pair.text)))  # type: ignore[union-attr]
-            for entry in wanted
-        }
+        if digest != pair.sha256 or not self._taken.add(pair):
+            # another picture by now, which the next run sees; or a copy with the same words
+            return Outcome(change)
+        wanted = self._towers.of(lambda space: space in spaces)
+        found = decoded(data, [entry.decode_size for entry in wanted], self._limits)
+        part, texts = parts.pair(digest, pair.text), texts_of(pair.text)
+        prepared = self._towers.prepare(wanted, lambda entry: {part: (found[entry.decode_size].image, texts)})
         return Outcome(change, digest, prepared=prepared)
 
-    def _is_taken(self, pair: OwedPair) -> bool:
-        with self._lock:
-            taken = pair in self._taken
-            self._taken.add(pair)
-        return taken
+
+def _commit(passage: Passage, outcomes: list[Outcome]) -> Report:
+    refusals = [outcome.refusal for outcome in outcomes if outcome.refusal]
+    if outcomes:
+        passage.writer.commit(passage.root_id, refusals=refusals, vectors=vectored(outcomes, PAIR))
+    passage.progress.add(
+        done=len(outcomes),
+        pairs=sum(bool(outcome.vectors) for outcome in outcomes),
+        refused=len(refusals),
+    )
+    return passage.progress.tell(refusals)

@@ -15,8 +15,8 @@ from picfind.types import Gap
 class Report:
     """How far a run is. Counts are of the whole run up to now; `refusals` are those since the report before.
 
-    `due` and `done` count steps: a picture that is read, a text or a picture with its words that is encoded. What
-    words there are to encode shows once the pictures are read, so `due` may grow.
+    `due` and `done` count steps: a picture that is read, a text or a picture with its words that is encoded, a
+    second look at a picture. What there is to do beyond reading shows once the pictures are read, so `due` may grow.
     """
 
     due: int = 0
@@ -31,6 +31,10 @@ class Report:
     """Texts that were encoded."""
     pairs: int = 0
     """Pictures that were encoded together with their words."""
+    regions: int = 0
+    """Pictures whose regions were encoded."""
+    recognised: int = 0
+    """Pictures that were looked through for text."""
     refused: int = 0
     vanished: int = 0
     unchanged: int = 0

@@ -1,7 +1,7 @@
 """An indexing run: an iterator of reports, one a commit.
 
-Three passes: pictures (read, named, encoded by themselves), pictures with their words, words. Which of them there are,
-the encoders say. Resuming is running again: what was committed is not due any more. Cancelling is ceasing to iterate:
+Its passes: pictures (read, named, encoded by themselves), pictures with their words, words, and a second look at
+pictures, for their regions and the text inside them. Which of them there are, the encoders say, and who runs it. Resuming is running again: what was committed is not due any more. Cancelling is ceasing to iterate:
 what was encoded by then is committed. Names are forgotten once, at the end, after a complete listing.
 """
 
@@ -13,12 +13,15 @@ from picfind import keys
 from picfind.captions.table import CaptionTable
 from picfind.datasets.base import Dataset
 from picfind.encoders.base import Encoder
-from picfind.errors import EncoderError, GalleryBusyError, WouldForgetError
+from picfind.errors import EncoderError, GalleryBusyError, UsageError, WouldForgetError
 from picfind.images import Limits
-from picfind.ingest import passes
 from picfind.ingest.changes import Survey, changes, survey
+from picfind.ingest.looks import Recogniser, looks
+from picfind.ingest.pairs import pairs
 from picfind.ingest.passes import Passage
+from picfind.ingest.pictures import pictures
 from picfind.ingest.report import Progress, Report
+from picfind.ingest.texts import texts
 from picfind.ingest.wording import Wording
 from picfind.storage import names, roots, spaces
 from picfind.storage.names import FACTS_TASK, State
@@ -38,18 +41,19 @@ def run(
     workers: int = 1,
     limits: Limits | None = None,
     forget: bool = False,
+    regions: bool = False,
+    recogniser: Recogniser | None = None,
 ) -> Generator[Report, None, None]:
     """Bring a gallery up to date with a source. Yields a report first, after each commit, and a finished one last.
 
     `captions` is a table of what is said of the source's pictures; without one, what an earlier one said stays.
-    `forget` agrees to a run that would lose more than half of the source's pictures. Raises MissingSourceError,
-    WouldForgetError (what is new has been committed by then), EncoderError for an encoder without towers or one that
-    breaks its promises, and the errors of `Store.writing` and `Writer.commit`.
+    `forget` agrees to a run that would lose more than half of the source's pictures. With `regions` pieces of each
+    picture are encoded too, and a `recogniser` reads the text inside them; without these, what earlier runs have done of
+    it stays. Raises MissingSourceError, WouldForgetError (what is new has been committed by then), EncoderError for an
+    encoder without towers or one that breaks its promises, UsageError for regions without an encoder of pictures alone,
+    and the errors of `Store.writing` and `Writer.commit`.
     """
-    for encoder in encoders:
-        if not (encoder.image or encoder.text or encoder.pair):
-            raise EncoderError(f"The model {encoder.card.name} encodes nothing. Index with another one.")
-        spaces.check_same(store.catalog, encoder.space, encoder.kind)
+    _check(store, encoders, regions=regions)
     limits = limits or Limits()
     wording = Wording(captions)
     alone = [encoder for encoder in encoders if encoder.kind == PICTURE]
@@ -75,11 +79,25 @@ def run(
         passage = Passage(dataset, store, writer, root_id, progress, workers=workers, limits=limits)
         if found.due:
             due = changes(_seen(dataset.items(), gone, progress), states, wanted, wording.marks)
-            yield from passes.pictures(passage, alone, due, wording)
-        yield from passes.pairs(passage, encoders, gone)
-        yield from passes.words(passage, encoders)
+            yield from pictures(passage, alone, due, wording)
+        yield from pairs(passage, encoders, gone)
+        yield from texts(passage, encoders)
+        yield from looks(passage, encoders, gone, regions=regions, recogniser=recogniser)
         forgotten = _forget(store, writer, root_id, gone, states, agreed=forget)
         yield progress.tell(forgotten=forgotten, finished=True)
+
+
+def _check(store: Store, encoders: Sequence[Encoder], *, regions: bool) -> None:
+    for encoder in encoders:
+        if not (encoder.image or encoder.text or encoder.pair):
+            raise EncoderError(f"The model {encoder.card.name} encodes nothing. Index with another one.")
+        spaces.check_same(store.catalog, encoder.space, encoder.kind)
+    if regions and not any(encoder.kind == PICTURE for encoder in encoders):
+        told = ", ".join(encoder.card.name for encoder in encoders)
+        raise UsageError(
+            f"Regions need a model that encodes pictures by themselves, which {told} does not. Name one as well: "
+            "--model NAME."
+        )
 
 
 def _counted(items: Iterator[Item | Gap], wording: Wording, progress: Progress) -> Iterator[Item | Gap]:
@@ -119,7 +137,7 @@ def _seen(items: Iterator[Item | Gap], gone: set[str], progress: Progress) -> It
         if isinstance(item, Item):
             gone.discard(item.key)
         elif item not in progress.report.gaps:
-            gone.difference_update([key for key in gone if key.startswith(item.prefix)])
+            gone.difference_update([key for key in gone if item.hides and key.startswith(item.prefix)])
             progress.gap(item)
         yield item
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeVar
-
-from PIL import Image
 
 from picfind.encoders.base import Encoder
 from picfind.errors import PictureError, PictureTooLargeError
@@ -23,7 +22,8 @@ from picfind.images import Limits, Picture, decode, read_limited
 from picfind.ingest.changes import Change
 from picfind.ingest.wording import Said
 from picfind.storage.names import Content, Refusal
-from picfind.types import Floats, Space
+from picfind.storage.parts import Part
+from picfind.types import Floats, RecognisedLine, Space
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -31,9 +31,9 @@ B = TypeVar("B")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one change: the content that its name points at and its vectors; or a refusal; or neither of them.
+    """What became of one change: the content that its name points at, its vectors, its text; or a refusal; or nothing.
 
-    Neither means that the item has vanished since it was listed, or is no longer what was asked for.
+    Nothing means that the item has vanished since it was listed, or is no longer what was asked for.
     """
 
     change: Change
@@ -41,9 +41,11 @@ class Outcome:
     content: Content | None = None
     """What was read; None where the file was not opened because only its words had changed."""
     said: Said | None = None
-    prepared: Mapping[Space, Any] = field(default_factory=dict)
-    """What the towers' `prepare` made, while it waits to be encoded."""
-    vectors: Mapping[Space, Floats] = field(default_factory=dict)
+    prepared: Mapping[Space, Mapping[Part, Any]] = field(default_factory=dict)
+    """What the towers' `prepare` made of each part, while it waits to be encoded."""
+    vectors: Mapping[Space, Mapping[Part, Floats]] = field(default_factory=dict)
+    lines: Sequence[RecognisedLine] | None = None
+    """The text that was read inside the picture; None where that was not asked for."""
     refusal: Refusal | None = None
 
 
@@ -76,36 +78,86 @@ def read_item(change: Change, limits: Limits, take: Callable[[Change, bytes, byt
         return Outcome(change, refusal=Refusal(item.key, item.fingerprint, reason, lasting=False))
 
 
-def decoded(data: bytes, encoders: Iterable[Encoder], limits: Limits) -> dict[int, Picture]:
-    """A picture at each size that some encoders want: what one of them sees does not depend on the others."""
-    return {
-        size: decode(data, at_least=size, limits=limits)
-        for size in sorted({entry.decode_size for entry in encoders})
-    }
+def decoded(data: bytes, sizes: Iterable[int], limits: Limits) -> dict[int, Picture]:
+    """A picture at each size that is wanted: what one encoder sees does not depend on the others."""
+    return {size: decode(data, at_least=size, limits=limits) for size in sorted(set(sizes))}
 
 
-def encode_by_space(outcomes: list[Outcome], towers: Mapping[Space, Any]) -> list[Outcome]:
-    """Encode what is prepared, each space's as one batch."""
-    vectors: list[dict[Space, Floats]] = [{} for _ in outcomes]
-    for space, tower in towers.items():
-        waiting = [at for at, outcome in enumerate(outcomes) if space in outcome.prepared]
-        rows = tower.encode([outcomes[at].prepared[space] for at in waiting]) if waiting else ()
-        for at, row in zip(waiting, rows, strict=True):
-            vectors[at][space] = row
-    return [
-        replace(outcome, prepared={}, vectors=own) for outcome, own in zip(outcomes, vectors, strict=True)
-    ]
+class Towers:
+    """The encoders of a pass, and the tower of each that it uses. Safe from several threads."""
+
+    def __init__(self, encoders: Iterable[Encoder], tower_of: Callable[[Encoder], Any]) -> None:
+        self._encoders = {encoder.space: encoder for encoder in encoders}
+        self._towers = {encoder.space: tower_of(encoder) for encoder in self._encoders.values()}
+
+    def of(self, wanted: Callable[[Space], bool]) -> list[Encoder]:
+        """The encoders of the spaces that are wanted."""
+        return [encoder for space, encoder in self._encoders.items() if wanted(space)]
+
+    def prepare(
+        self, encoders: Iterable[Encoder], inputs: Callable[[Encoder], Mapping[Part, Any]]
+    ) -> dict[Space, dict[Part, Any]]:
+        """What each of the encoders makes of its inputs, which `inputs` gives by the part that they stand for."""
+        return {
+            encoder.space: {
+                part: self._towers[encoder.space].prepare(entry) for part, entry in inputs(encoder).items()
+            }
+            for encoder in encoders
+        }
+
+    def encode(self, outcomes: list[Outcome]) -> list[Outcome]:
+        """Encode what is prepared, each space's as one batch."""
+        vectors: list[dict[Space, dict[Part, Floats]]] = [{} for _ in outcomes]
+        for space, tower in self._towers.items():
+            waiting = [at for at, outcome in enumerate(outcomes) if space in outcome.prepared]
+            batch = [entry for at in waiting for entry in outcomes[at].prepared[space].values()]
+            places = [(at, part) for at in waiting for part in outcomes[at].prepared[space]]
+            rows = tower.encode(batch) if batch else ()
+            for at in waiting:
+                vectors[at][space] = {}
+            for (at, part), row in zip(places, rows, strict=True):
+                vectors[at][space][part] = row
+        return [
+            replace(outcome, prepared={}, vectors=own) for outcome, own in zip(outcomes, vectors, strict=True)
+        ]
+
+
+class Taken:
+    """What a run has taken up already, though it may not be committed yet. Safe from several threads."""
+
+    def __init__(self) -> None:
+        self._things: set[Hashable] = set()
+        self._lock = threading.Lock()
+
+    def __contains__(self, thing: Hashable) -> bool:
+        with self._lock:
+            return thing in self._things
+
+    def add(self, thing: Hashable) -> bool:
+        """Note a thing. Gives whether it is new."""
+        with self._lock:
+            new = thing not in self._things
+            self._things.add(thing)
+        return new
 
 
 def outcomes_of(
-    work: Work, due: Iterator[Change], encoders: Sequence[Encoder], pool: Executor, workers: int
+    work: Work,
+    due: Iterator[Change],
+    encoders: Sequence[Encoder],
+    pool: Executor,
+    workers: int,
+    each: int = 1,
 ) -> Iterator[Outcome]:
-    """The outcomes of all changes, in their order, by as many threads as there are workers."""
+    """The outcomes of all changes, in their order, by as many threads as there are workers.
+
+    `each` is how many vectors one change comes to, so that no more is held ready for an accelerator than it takes.
+    """
     ahead = workers * _AHEAD
     if not any(encoder.on_accelerator for encoder in encoders):
         return mapped(pool, lambda change: work.encode([work.prepare(change)])[0], due, ahead=ahead)
     size = max(encoder.card.batch_size for encoder in encoders)
-    return batched_encode(work, mapped(pool, work.prepare, due, ahead=ahead + size), size)
+    return batched_encode(work, mapped(pool, work.prepare, due, ahead=ahead + size // each), size)
 
 
 _AHEAD = 3
@@ -138,14 +190,9 @@ def batched_encode(work: Work, outcomes: Iterable[Outcome], batch_size: int) -> 
     waiting = 0
     for outcome in outcomes:
         held.append(outcome)
-        waiting += bool(outcome.prepared)
+        waiting += max(map(len, outcome.prepared.values()), default=0)
         # also after many that have nothing to encode: they wait for their commit
-        if waiting == batch_size or len(held) >= batch_size + _MOST_HELD:
+        if waiting >= batch_size or len(held) >= batch_size + _MOST_HELD:
             yield from work.encode(held)
             held, waiting = [], 0
     yield from work.encode(held)
-
-
-def rgb_of(pictures: Mapping[int, Picture], encoder: Encoder) -> Image.Image:
-    """The pixels that an encoder is given."""
-    return pictures[encoder.decode_size].image

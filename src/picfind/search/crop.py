@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from PIL import Image
 
 from picfind.errors import UsageError
 
-_NUMBER = r"(\d+(?:\.\d*)?|\.\d+)"
+_DECIMALS = 6
+_NUMBER = r"([0-9]{1,7}(?:\.[0-9]{0,9})?|\.[0-9]{1,9})"
 _SUFFIX = re.compile(rf"(.+)@{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """Left, top, width and height, in pixels of the upright picture or, with `fractions`, as parts of its sides."""
+    """Left, top, width and height, in pixels of the upright picture or, with `fractions`, as parts of its sides.
+
+    Raises UsageError for a number that is none, or is below 0.
+    """
 
     left: float
     top: float
@@ -23,9 +28,22 @@ class Crop:
     height: float
     fractions: bool = False
 
+    def __post_init__(self) -> None:
+        if not all(math.isfinite(edge) and edge >= 0 for edge in self._edges):
+            raise UsageError(
+                "The piece of a picture is left, top, width and height: numbers that are not below 0."
+            )
+
     def __str__(self) -> str:
-        form = "{:.6g}" if self.fractions else "{:.0f}"
-        return "@" + ",".join(form.format(edge) for edge in (self.left, self.top, self.width, self.height))
+        numbers = [f"{edge:.{_DECIMALS}f}".rstrip("0").rstrip(".") for edge in self._edges]
+        if self.fractions and not any("." in number for number in numbers):
+            numbers[0] += ".0"  # the point says that these are fractions
+        return "@" + ",".join(numbers)
+
+    @property
+    def _edges(self) -> tuple[float, ...]:
+        left, top, width, height, _ = astuple(self)
+        return left, top, width, height
 
     def of(self, image: Image.Image) -> Image.Image:
         """The piece of an upright picture. Raises UsageError where it is empty or does not lie in the picture."""
@@ -54,6 +72,6 @@ def split(text: str) -> tuple[str, Crop | None]:
     if found is None:
         return text, None
     written = found.groups()[1:]
-    left, top, width, height = (float(number) for number in written)
+    left, top, width, height = (round(float(number), _DECIMALS) for number in written)
     fractions = max(left, top, width, height) <= 1 and any("." in number for number in written)
     return found[1], Crop(left, top, width, height, fractions)

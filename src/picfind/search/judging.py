@@ -1,20 +1,25 @@
-"""The relevance of hits: brings the background of a space together for `calibration`, and keeps it beside the gallery."""
+"""The relevance of hits: brings the background of a space together for `calibration`, and keeps it beside the gallery.
+
+Words are judged by other words, pictures by other pictures of the gallery, among them stored ones (content ids), and a
+concept by what it is made of. A query that was learned from examples has no others of its form: its hits are set
+against the gallery's own scores for it, as `feedback` says.
+"""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from picfind.encoders.base import Encoder
-from picfind.search import calibration, saved
+from picfind.search import calibration, feedback, saved
+from picfind.search.asking import Asked
 from picfind.search.calibration import Calibration
-from picfind.search.query import Kind, Term
 from picfind.search.snapshot import Found, Snapshot
 from picfind.storage import durable
 from picfind.storage.store import INDEXES, Store
-from picfind.types import WORDS, Floats
+from picfind.types import WORDS, Floats, Space
 
 
 class Judge:
@@ -23,38 +28,53 @@ class Judge:
     def __init__(self, store: Store, encoder: Encoder, snapshot: Snapshot) -> None:
         self._store = store
         self._encoder = encoder
-        self._snapshot = snapshot
+        self.snapshot = snapshot
         self._made: Calibration | None = None
 
-    def relevance(self, found: Found, terms: Sequence[Term]) -> Floats:
+    def relevance(self, found: Found, asked: Asked) -> Floats:
         """(n,) from 0 to 1, NaN where there is too little to judge by."""
-        vectors = self._snapshot.vectors(found.parts)
-        return self._calibration().relevance(found.scores, vectors, terms=_form(terms))
+        calibrated = self._calibration()
+        if asked.learned:
+            return feedback.relevance(found.scores, calibrated.pictures @ asked.vector)
+        return calibrated.relevance(found.scores, self.snapshot.vectors(found.parts), terms=asked.form)
 
-    def by_chance(self, at_least: float, terms: Sequence[Term]) -> float:
+    def by_chance(self, at_least: float, asked: Asked) -> float:
         """How many unrelated pictures can be expected to be as relevant as this, roughly."""
-        return self._calibration().by_chance(at_least, searched=len(self._snapshot), terms=_form(terms))
+        searched = self.snapshot.searchable  # each region has a chance of its own
+        if asked.learned:
+            return feedback.by_chance(at_least, searched=searched)
+        return self._calibration().by_chance(at_least, searched=searched, terms=asked.form)
 
     def _calibration(self) -> Calibration:
         if self._made is None:
             card = self._encoder.card
             nothing = np.empty((0, card.dim), np.float32)
-            pictured = self._snapshot.kind != WORDS and self._encoder.image is not None
-            pictures = self._snapshot.sample() if pictured else nothing
+            pictured = self.snapshot.kind != WORDS and self._encoder.image is not None
+            pictures = self.snapshot.sample() if pictured else nothing
             said = _sentences(self._store, self._encoder) if self._encoder.text else nothing
             self._made = Calibration(card.name, said, pictures)
         return self._made
 
 
-def _form(terms: Sequence[Term]) -> list[tuple[bool, float]]:
-    return [(term.kind is Kind.WORDS, term.weight) for term in terms]
+def lacks_background(store: Store, space: Space) -> bool:
+    """Whether the sentences of the background have not been encoded for this gallery yet."""
+    return not _kept_sentences(store, space).exists()
+
+
+def prepare(store: Store, encoder: Encoder) -> None:
+    """Encode them now, so that the first search need not. The encoder is one for queries."""
+    if encoder.text is not None:
+        _sentences(store, encoder)
+
+
+def _kept_sentences(store: Store, space: Space) -> Path:
+    told = zlib.crc32(calibration.BACKGROUND.read_bytes())
+    return store.folder / INDEXES / f"{saved.stem(space, 'sentences')}-{told:08x}.npy"
 
 
 def _sentences(store: Store, encoder: Encoder) -> Floats:
     """The vectors of the background's sentences, which depend on the model only: encoded once for a gallery."""
-    space = encoder.space
-    told = zlib.crc32(calibration.BACKGROUND.read_bytes())
-    path = store.folder / INDEXES / f"{saved.stem(space, 'sentences')}-{told:08x}.npy"
+    space, path = encoder.space, _kept_sentences(store, encoder.space)
     try:
         known: Floats = np.load(path, allow_pickle=False)
         if known.shape == (len(calibration.sentences()), space.dim) and np.isfinite(known).all():

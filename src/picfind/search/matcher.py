@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from picfind.encoders.base import Encoder
-from picfind.errors import UsageError
-from picfind.images import Limits, open_picture
+from picfind.images import Limits
+from picfind.search.asking import Asked, Asker, Read, read_file
+from picfind.search.concepts import Meaning
 from picfind.search.judging import Judge
-from picfind.search.query import Kind, Term
+from picfind.search.query import Term
 from picfind.search.snapshot import Found, Snapshot
 from picfind.storage.store import Store
 from picfind.types import WORDS, Floats, Ids
 
-_NOTHING_LEFT = 1e-4
-"""Norm below which terms have cancelled out: what is left is rounding."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A query as vectors: each term's weighted row (n_terms, dim), and their unit sum (dim,)."""
-
-    terms: Floats
-    norm: float
-    vector: Floats
+FEEDBACK = "feedback"
+"""What the share of liked and disliked pictures is called among the reasons."""
 
 
 class Matcher:
-    """Finds the pictures of one space that are nearest to some terms. Safe from several threads, but for `refresh`."""
+    """Finds the pictures of one space that are nearest to some terms. Safe from several threads."""
 
-    def __init__(self, store: Store, encoder: Encoder, *, index: str, limits: Limits) -> None:
+    def __init__(
+        self, store: Store, encoder: Encoder, *, index: str, limits: Limits, read: Read = read_file
+    ) -> None:
         """Raises UnknownSpaceError and DamagedGalleryError."""
         self._store = store
+        self._read = read
         self._index = index
         self._limits = limits
         self.encoder = encoder
-        self.snapshot = Snapshot(store, encoder.space, index=index)
-        self.judge = Judge(store, encoder, self.snapshot)
+        self.judge = Judge(store, encoder, Snapshot(store, encoder.space, index=index))
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """What is searched. One attribute holds it and its judge, so that they change together."""
+        return self.judge.snapshot
 
     @property
     def against(self) -> str:
@@ -53,51 +46,52 @@ class Matcher:
         """See what has been committed since. Gives whether there was anything."""
         if self._store.catalog.generation == self.snapshot.generation:
             return False
-        self.snapshot = Snapshot(self._store, self.encoder.space, index=self._index)
-        self.judge = Judge(self._store, self.encoder, self.snapshot)
+        snapshot = Snapshot(self._store, self.encoder.space, index=self._index)
+        self.judge = Judge(self._store, self.encoder, snapshot)
         return True
 
-    def takes(self, terms: Sequence[Term]) -> bool:
-        """Whether the model has a tower for every term."""
-        return all(self._tower(term) is not None for term in terms)
+    def takes(self, terms: Sequence[Term], liked: Sequence[Term] = (), disliked: Sequence[Term] = ()) -> bool:
+        """Whether this space can answer: the model has a tower for every term, or the gallery has its vector.
 
-    def ask(self, terms: Sequence[Term]) -> Asked:
-        """The terms as vectors, combined by their weights. Raises UsageError where they cancel out, PictureError."""
-        rows = np.stack([term.weight * self._encode(term) for term in terms]).astype(np.float32)
-        total = rows.sum(axis=0)
-        norm = float(np.linalg.norm(total))
-        if norm < _NOTHING_LEFT:
-            raise UsageError("The terms of this query cancel out: nothing is left to search for.")
-        return Asked(rows, norm, total / norm)
+        A space of words has no vectors of pictures, so it takes no examples, no content ids, and of concepts those that
+        are words alone. Raises UsageError for a concept that is not there.
+        """
+        return self._asker.takes(Meaning(tuple(terms), tuple(liked), tuple(disliked)))
+
+    def ask(self, terms: Sequence[Term], liked: Sequence[Term] = (), disliked: Sequence[Term] = ()) -> Asked:
+        """The terms as vectors, combined by their weights, and turned by the examples.
+
+        Examples that the gallery no longer has are passed over with a warning. Raises UsageError where terms cancel out,
+        for a content id or a concept that is not there, and for a picture that is both liked and disliked; PictureError.
+        """
+        return self._asker.ask(Meaning(tuple(terms), tuple(liked), tuple(disliked)))
 
     def find(self, asked: Asked, *, k: int, ties: bool = False, allowed: Ids | None = None) -> Found:
         """The k nearest pictures, of those `allowed`; with `ties` also those that score like the k-th."""
         return self.snapshot.search(asked.vector, k=k, ties=ties, allowed=allowed)
 
     def reasons(self, found: Found, terms: Sequence[Term], asked: Asked) -> list[dict[str, float]]:
-        """How much of each score each term gave; they add up to the score."""
+        """How much of each score each term gave, and the examples as `feedback`; they add up to the score."""
         labels = _labels(terms)
+        if len(asked.terms) > len(terms):
+            labels.append(FEEDBACK)
         shares = self.snapshot.vectors(found.parts) @ asked.terms.T / asked.norm
         return [
             {label: round(float(share), 6) for label, share in zip(labels, row, strict=True)}
             for row in shares
         ]
 
-    def _tower(self, term: Term) -> Any:
-        return self.encoder.text if term.kind is Kind.WORDS else self.encoder.image
+    def relevance(self, found: Found, asked: Asked) -> Floats:
+        """(n,) from 0 to 1: how relevant the hits are; NaN where there is too little to judge by."""
+        return self.judge.relevance(found, asked)
 
-    def _encode(self, term: Term) -> Floats:
-        tower = self._tower(term)
-        row: Floats = tower.encode([tower.prepare(self._value(term))])[0]
-        return row
+    def by_chance(self, at_least: float, asked: Asked) -> float:
+        """How many unrelated pictures can be expected to be as relevant as this, roughly."""
+        return self.judge.by_chance(at_least, asked)
 
-    def _value(self, term: Term) -> str | Image.Image:
-        if isinstance(term.value, str):
-            return term.value
-        source: Path | bytes | Image.Image = term.value
-        if term.crop is None:
-            return open_picture(source, at_least=self.encoder.decode_size, limits=self._limits).image
-        return term.crop.of(open_picture(source, at_least=None, limits=self._limits).image)
+    @property
+    def _asker(self) -> Asker:
+        return Asker(self._store, self.encoder, self.snapshot, limits=self._limits, read=self._read)
 
 
 def _labels(terms: Sequence[Term]) -> list[str]:

@@ -1,58 +1,60 @@
-"""Questions to answers: match each against pictures, words or both, fuse the rankings, and say what each hit is."""
+"""Questions to answers: rank pictures by vectors and by text, fuse the rankings, shape them, and say what each hit is."""
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
-from dataclasses import dataclass
 
 import numpy as np
 
 from picfind.encoders.base import Encoder
 from picfind.errors import DamagedGalleryError, EncoderError, UnknownSpaceError
 from picfind.images import Limits
-from picfind.search.fusion import PROVEN, UNPROVEN, WORDS, fuse
-from picfind.search.matcher import Asked, Matcher
-from picfind.search.query import Kind, Query, Term
-from picfind.search.snapshot import EXACT, Found
-from picfind.storage import names, parts, roots
-from picfind.storage.descriptions import Described, describe
+from picfind.search import fulltext, hydration, notices, shaping
+from picfind.search.asking import Asked, Read, read_file
+from picfind.search.fusion import Fused, fuse
+from picfind.search.hydration import Shown
+from picfind.search.matcher import Matcher
+from picfind.search.query import Kind, Query
+from picfind.search.rankings import ByText, ByVectors, Ranking, highest
+from picfind.search.snapshot import EXACT, Snapshot
+from picfind.storage import descriptions, spaces
 from picfind.storage.selection import select
 from picfind.storage.store import Store
 from picfind.types import Floats, Hit, Ids, Results
 
-NO_PICTURES = "The gallery has no pictures yet: run `picfind index FOLDER`."
+Ask = tuple[Matcher, Asked]
+"""A space, and a query as its vectors."""
+
 _TRIES = 5
-_MOST_JUDGED = 10_000
-"""How many hits are judged at most, where only relevant ones are wanted."""
-_LEAST_WORDS = 0.1
-"""Relevance below which words that match do not count for a fused ranking."""
+_MOST_SHAPED = 10_000
+"""How many hits are judged at least, where all relevant ones matter and not the first k alone."""
 _LEAST_DEPTH = 1000
 """How far down rankings are fused. The same for small k, so that the answer to a small k begins that to a larger one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """The pictures of an answer, best first: content ids, scores, reasons, and the words that matched."""
-
-    contents: Sequence[int]
-    scores: Sequence[float]
-    why: Sequence[Mapping[str, float]]
-    words: Mapping[int, str]
-    relevance: Mapping[int, float]
-
-
 class Searcher:
-    """Answers queries over some spaces of a gallery. Safe from several threads, but for `refresh`."""
+    """Answers queries over some spaces of a gallery. Safe from several threads: an answer is made of what was there when it
+    was begun, whoever refreshes meanwhile."""
 
     def __init__(
-        self, store: Store, encoders: Sequence[Encoder], *, index: str = EXACT, limits: Limits | None = None
+        self,
+        store: Store,
+        encoders: Sequence[Encoder],
+        *,
+        index: str = EXACT,
+        limits: Limits | None = None,
+        read: Read = read_file,
     ) -> None:
-        """`encoders` are those of the spaces that are searched. Raises UnknownSpaceError and DamagedGalleryError."""
+        """`encoders` are those of the spaces that are searched, `read` gives the bytes of a picture by its place.
+
+        Raises UnknownSpaceError and DamagedGalleryError.
+        """
         self._store = store
         self._matchers = [
-            Matcher(store, encoder, index=index, limits=limits or Limits()) for encoder in encoders
+            Matcher(store, encoder, index=index, limits=limits or Limits(), read=read) for encoder in encoders
         ]
 
     def refresh(self) -> bool:
@@ -70,30 +72,31 @@ class Searcher:
         Raises UsageError for terms that cancel out, EncoderError for a term that no model here has a tower for,
         UnknownSpaceError where what to match against has no vectors, and PictureError for a query picture that is none.
         """
-        return [self._answer(query) for query in queries]
+        return [self._pinned()._answer(query) for query in queries]
+
+    def _pinned(self) -> Searcher:
+        """The same with matchers of its own, which see what is seen now until this one itself refreshes them."""
+        pinned = copy.copy(self)
+        pinned._matchers = [copy.copy(matcher) for matcher in self._matchers]
+        return pinned
 
     def _answer(self, query: Query) -> Results:
-        able = self._chosen(query)
+        able = self._able(query)
+        if not able and not _takes_text(query):
+            raise self._unable(query)
         # a space without a vector ranks nothing: there is nothing to fuse
         matchers = [matcher for matcher in able if len(matcher.snapshot)] or able[:1]
-        asked = [matcher.ask(query.terms) for matcher in matchers]
+        asked = [(matcher, matcher.ask(query.terms, query.liked, query.disliked)) for matcher in matchers]
         for attempt in range(_TRIES):
             with self._still(attempt):
                 allowed = None if query.where is None else select(self._store.catalog, query.where)
-                ranked = self._ranked(matchers, asked, query, allowed)
-                hits = _hits(self._store, ranked)
-            if len(hits) == len(ranked.contents):
+                rankings = self._rankings(asked, query, allowed)
+                ranked = _ranked(rankings, query)
+                shown = self._shaped(ranked, query)
+                hits = hydration.hits(self._store, shown, rankings, query)
+            if len(hits) == len(shown):
                 break
-        searched = np.unique(np.concatenate([matcher.snapshot.pictures for matcher in matchers]))
-        warnings = (
-            *self._warnings(able, len(searched)),
-            *_judged_warnings(matchers, query, len(ranked.contents)),
-        )
-        if allowed is None:
-            return Results(hits, len(searched), warnings)
-        fitting = int(np.isin(searched, allowed).sum())
-        nothing = () if fitting or not len(searched) else (f"No picture fits the filter: {query.where}.",)
-        return Results(hits, fitting, (*warnings, *nothing))
+        return self._results(hits, ranked, query, asked, allowed)
 
     @contextmanager
     def _still(self, attempt: int) -> Iterator[None]:
@@ -107,192 +110,161 @@ class Searcher:
                     self.refresh()
             yield
 
-    def _warnings(self, matchers: Sequence[Matcher], searched: int) -> Iterator[str]:
-        if not searched and not names.count_contents(self._store.catalog):
-            yield NO_PICTURES
-            return
-        for matcher in matchers:
-            if matcher.snapshot.missing:
-                what = "Texts" if matcher.against == "words" else "Pictures"
-                yield (
-                    f"{what} of the gallery that have no vector of {matcher.encoder.card.name} yet, and were not "
-                    f"searched: {matcher.snapshot.missing:,}. Run `picfind index` on their folders."
-                )
-        if not searched and not any(matcher.snapshot.missing for matcher in matchers):
-            yield "Nothing is said of any picture of the gallery: there are no words to match against."
+    def _wanted(self, query: Query) -> list[Matcher]:
+        return [matcher for matcher in self._matchers if matcher.against in query.against]
 
-    def _chosen(self, query: Query) -> list[Matcher]:
-        """The spaces that can answer."""
-        wanted = [matcher for matcher in self._matchers if matcher.against in query.against]
+    def _able(self, query: Query) -> list[Matcher]:
+        """The spaces that can answer; none where full text alone can."""
+        return [
+            matcher
+            for matcher in self._wanted(query)
+            if matcher.takes(query.terms, query.liked, query.disliked)
+        ]
+
+    def _unable(self, query: Query) -> UnknownSpaceError | EncoderError:
+        wanted = self._wanted(query)
         if not wanted:
-            raise UnknownSpaceError(_no_space(query.against[0]))
-        able = [matcher for matcher in wanted if matcher.takes(query.terms)]
-        if not able:
-            kinds = {"words" if term.kind is Kind.WORDS else "pictures" for term in query.terms}
-            raise EncoderError(
-                f"{_listed(wanted)} cannot search with {' and '.join(sorted(kinds))}. Ask otherwise, or index with "
-                "another model as well: `picfind models` lists them."
-            )
-        return able
-
-    def _ranked(
-        self, matchers: Sequence[Matcher], asked: Sequence[Asked], query: Query, allowed: Ids | None
-    ) -> _Ranked:
-        fused = len(matchers) > 1
-        depth = (
-            _depth(query.k) if fused else query.k if query.min_score is None else max(query.k, _MOST_JUDGED)
-        )
-        found = [
-            matcher.find(vectors, k=depth, ties=fused, allowed=allowed)
-            for matcher, vectors in zip(matchers, asked, strict=True)
-        ]
-        judged = [
-            matcher.judge.relevance(one, query.terms) if _is_judged(query, matcher, fused=fused) else None
-            for matcher, one in zip(matchers, found, strict=True)
-        ]
-        told = _highest(found, judged)
-        rankings = [_ranking(*each) for each in zip(matchers, found, judged, strict=True)]
-        if fused:
-            weights = [_weight(matcher, query) for matcher in matchers]
-            best = fuse(rankings, weights=weights, k=sum(map(len, rankings)))
-        else:
-            best = list(zip(found[0].contents.tolist(), found[0].scores.tolist(), strict=True))
-        best = [entry for entry in best if not told.get(entry[0], math.nan) < (query.min_score or 0)][
-            : query.k
-        ]
-        found = [one.only([content for content, _ in best]) for one in found]
-        why = [
-            _reasons(*each, query.terms, alone=not fused) for each in zip(matchers, found, asked, strict=True)
-        ]
-        return _Ranked(
-            [content for content, _ in best],
-            [score for _, score in best],
-            [
-                {label: share for own in why for label, share in own.get(content, {}).items()}
-                for content, _ in best
-            ],
-            self._words(matchers, found),
-            told if query.wants_relevance else {},
+            return UnknownSpaceError(notices.no_space(query.against))
+        kinds = {
+            "words" if term.kind is Kind.WORDS else "pictures"
+            for term in (*query.terms, *query.liked, *query.disliked)
+        }
+        return EncoderError(
+            f"{notices.listed(wanted)} cannot search with {' and '.join(sorted(kinds))}. Ask otherwise, or index with "
+            "another model as well: `picfind models` lists them."
         )
 
-    def _words(self, matchers: Sequence[Matcher], found: Sequence[Found]) -> dict[int, str]:
-        """The text that each picture matched by, where it was matched against words."""
-        said: dict[int, str] = {}
-        for matcher, one in zip(matchers, found, strict=True):
-            if matcher.against == "words":
-                texts = parts.texts(self._store.catalog, one.parts.tolist())
-                for content, part in zip(one.contents.tolist(), one.parts.tolist(), strict=True):
-                    if part in texts:
-                        said[content] = texts[part]
-        return said
+    def _rankings(self, asked: Sequence[Ask], query: Query, allowed: Ids | None) -> list[Ranking]:
+        """What is fused. Full text that finds nothing is left out: the figures of one ranking say more than its ranks."""
+        texts = fulltext.NOTHING
+        if _takes_text(query):
+            texts = fulltext.find(self._store.catalog, query.terms, allowed=allowed)
+        fused = len(asked) + bool(len(texts.contents)) > 1
+        rankings: list[Ranking] = []
+        for matcher, vectors in asked:
+            found = matcher.find(vectors, k=_depth(query, fused=fused), ties=fused, allowed=allowed)
+            # what is shown is judged later; what is cut by its relevance, or by that of its words, is judged now
+            judged = query.min_score is not None or (fused and matcher.against == "words")
+            relevance = matcher.relevance(found, vectors) if judged else None
+            rankings.append(ByVectors(matcher, vectors, found, relevance))
+        if len(texts.contents) or not rankings:
+            rankings.append(ByText(texts, alone=all(ranking.against != "words" for ranking in rankings)))
+        return rankings
+
+    def _shaped(self, ranked: list[Fused], query: Query) -> list[Shown]:
+        """The page that is asked for, near-identical pictures folded, alike ones spread, sorted."""
+        end = query.offset + query.k
+        shown = [Shown(entry.id, entry.score, entry.shares) for entry in ranked]
+        if query.collapse or query.diversity:
+            # full text may have found any number of pictures
+            shown = self._told_apart(shown[: _depth(query, fused=True)], query)
+        if query.sort == "score":
+            return shown[query.offset : end]
+        if query.min_score is None:
+            shown = shown[: query.k]
+        return self._sorted(shown, query.sort)[query.offset : end]
+
+    def _told_apart(self, shown: list[Shown], query: Query) -> list[Shown]:
+        """Near-identical pictures folded, alike ones spread."""
+        model, vectors = self._likeness()
+        if query.collapse:
+            into = shaping.fold(_rows(shown, vectors), at_least=shaping.near_identical(model))
+            shown = _folded(shown, into)
+        if not query.diversity or (query.sort != "score" and query.min_score is not None):
+            return shown  # all of them are sorted anew
+        scores = np.array([entry.score for entry in shown], np.float32)
+        end = query.offset + query.k
+        order = shaping.spread(scores, _rows(shown, vectors), diversity=query.diversity, count=end)
+        return [shown[at] for at in order.tolist()]
+
+    def _sorted(self, shown: list[Shown], sort: str) -> list[Shown]:
+        contents = [entry.content for entry in shown]
+        if sort == "date":
+            dates = descriptions.dates(self._store.catalog, contents)
+            return [shown[at] for at in shaping.newest_first([dates.get(content) for content in contents])]
+        paths = descriptions.paths(self._store.catalog, contents)
+        return [shown[at] for at in shaping.by_path([paths.get(content, "") for content in contents])]
+
+    def _likeness(self) -> tuple[str, Snapshot]:
+        """The model, and its vectors, that tell how alike pictures are, also where words alone are matched against.
+
+        Never those of words: pictures of which the same is said need not be alike. Raises UnknownSpaceError.
+        """
+        for matcher in self._matchers:
+            if matcher.against == "pictures":
+                return matcher.encoder.card.name, matcher.snapshot
+        for space in spaces.spaces(self._store.catalog, kinds=spaces.PICTURES)[:1]:
+            return space.name, Snapshot(self._store, space)
+        raise UnknownSpaceError(f"How alike pictures are cannot be told. {notices.no_space(('pictures',))}")
+
+    def _results(
+        self,
+        hits: Sequence[Hit],
+        ranked: Sequence[Fused],
+        query: Query,
+        asked: Sequence[Ask],
+        allowed: Ids | None,
+    ) -> Results:
+        matchers = [matcher for matcher, _ in asked]
+        searched = self._searched(matchers)
+        looked_at = self._searched(()) if _takes_text(query) and not _any_pictures(matchers) else searched
+        fitting = len(looked_at) if allowed is None else int(np.isin(looked_at, allowed).sum())
+        wanted, able = self._wanted(query), self._able(query)
+        warnings = [
+            *notices.unsearched(self._store.catalog, wanted, able, len(searched)),
+            *dict.fromkeys(warning for _, vectors in asked for warning in vectors.warnings),
+            *notices.nothing_said(query, len(ranked)),
+            *notices.by_chance(asked, query, len(ranked)),
+        ]
+        if len(looked_at) and not fitting:
+            warnings.append(f"No picture fits the filter: {query.where}.")
+        return Results(tuple(hits), fitting, tuple(warnings))
+
+    def _searched(self, matchers: Sequence[Matcher]) -> Ids:
+        """The content ids of all pictures that were looked through; by full text, these are all that have a name."""
+        if not matchers:
+            return descriptions.named(self._store.catalog)
+        return np.unique(np.concatenate([matcher.snapshot.pictures for matcher in matchers]))
 
 
-def _depth(k: int) -> int:
-    """How far down to fuse for k pictures: doubled until it is enough, so that it is the same for most k."""
-    return _LEAST_DEPTH << max(0, math.ceil(math.log2(k / _LEAST_DEPTH)))
+def _any_pictures(matchers: Sequence[Matcher]) -> bool:
+    return any(matcher.against == "pictures" for matcher in matchers)
 
 
-def _is_judged(query: Query, matcher: Matcher, *, fused: bool) -> bool:
-    """Whether relevance is wanted: when it was asked for, and of words that are to be fused."""
-    return query.wants_relevance or (fused and matcher.against == "words")
+def _rows(shown: Sequence[Shown], vectors: Snapshot) -> Floats:
+    """(n, dim): what tells how alike hits are; zeros for one without a vector."""
+    return vectors.of_contents(np.array([entry.content for entry in shown], np.int64))
 
 
-def _ranking(matcher: Matcher, found: Found, judged: Floats | None) -> list[tuple[int, float]]:
-    """What is fused: words that have nothing to do with the query must not move pictures about."""
-    kept = np.ones(len(found.contents), np.bool_)
-    if matcher.against == "words" and judged is not None:
-        kept = ~(judged < _LEAST_WORDS)
-    return list(zip(found.contents[kept].tolist(), found.scores[kept].tolist(), strict=True))
+def _takes_text(query: Query) -> bool:
+    return "text" in query.against and not query.liked and not query.disliked and fulltext.takes(query.terms)
 
 
-def _weight(matcher: Matcher, query: Query) -> float:
-    if matcher.against in query.weights:
-        return query.weights[matcher.against]
-    return WORDS if matcher.against == "words" else PROVEN if matcher.encoder.card.recall else UNPROVEN
-
-
-def _highest(found: Sequence[Found], judged: Sequence[Floats | None]) -> dict[int, float]:
-    """How relevant each content is: the most that any of the rankings says; none where none can tell."""
-    told: dict[int, float] = {}
-    for one, figures in zip(found, judged, strict=True):
-        if figures is not None:
-            for content, figure in zip(one.contents.tolist(), figures.tolist(), strict=True):
-                if not math.isnan(figure):
-                    told[content] = max(figure, told.get(content, 0.0))
-    return told
-
-
-def _reasons(
-    matcher: Matcher, found: Found, asked: Asked, terms: Sequence[Term], *, alone: bool
-) -> dict[int, dict[str, float]]:
-    """The reasons of one ranking by content; beside another one they say what was matched against."""
-    prefix = "" if alone else f"{matcher.against}: "
-    own = matcher.reasons(found, terms, asked)
-    return {
-        content: {prefix + label: share for label, share in why.items()}
-        for content, why in zip(found.contents.tolist(), own, strict=True)
-    }
-
-
-def _no_space(against: str) -> str:
-    if against == "words":
-        return (
-            "The gallery has no vectors of words: run `picfind index --model minilm` on its folders, or match against "
-            "pictures."
-        )
-    return "The gallery has no vectors of pictures: run `picfind index --model builtin` on its folders."
-
-
-def _listed(matchers: Sequence[Matcher]) -> str:
-    names = [matcher.encoder.card.name for matcher in matchers]
-    return f"The model {names[0]}" if len(names) == 1 else f"The models {' and '.join(names)}"
-
-
-def _judged_warnings(matchers: Sequence[Matcher], query: Query, count: int) -> Iterator[str]:
+def _ranked(rankings: Sequence[Ranking], query: Query) -> list[Fused]:
+    """All that was found and is relevant enough, best first."""
+    fused = len(rankings) > 1
+    entries = [ranking.entries(fused=fused) for ranking in rankings]
+    if fused:
+        weights = [query.weights.get(ranking.against, ranking.weight) for ranking in rankings]
+        best = fuse(entries, weights=weights, k=sum(map(len, entries)))
+    else:
+        best = [Fused(entry.id, entry.score, (entry.score,)) for entry in entries[0]]
     if query.min_score is None:
-        return
-    chance = max(matcher.judge.by_chance(query.min_score, query.terms) for matcher in matchers)
-    if not count:
-        yield f"No picture is relevant enough: none has {query.min_score:g} or more."
-    elif count < query.k and count <= chance:
-        yield (
-            f"By chance alone, about {math.ceil(chance):,} of so many pictures are as relevant as {query.min_score:g}: "
-            "perhaps nothing fits."
-        )
+        return best
+    told = highest(rankings, [entry.id for entry in best])
+    return [entry for entry in best if not told.get(entry.id, math.nan) < query.min_score]
 
 
-def _hits(store: Store, ranked: _Ranked) -> tuple[Hit, ...]:
-    with store.catalog.reading():
-        described = describe(store.catalog, ranked.contents)
-        places = {root.id: root for root in roots.roots(store.catalog)}
-    return tuple(
-        _hit(
-            described[content],
-            places,
-            score,
-            reasons,
-            ranked.words.get(content),
-            ranked.relevance.get(content),
-        )
-        for content, score, reasons in zip(ranked.contents, ranked.scores, ranked.why, strict=True)
-        if content in described
-    )
+def _depth(query: Query, *, fused: bool) -> int:
+    """How far down to look: doubled until it is enough, so that it is the same for most k."""
+    k = query.offset + query.k
+    if query.min_score is not None:
+        k = max(k, _MOST_SHAPED)
+    if not (fused or query.collapse or query.diversity):
+        return k
+    return _LEAST_DEPTH << ((k - 1) // _LEAST_DEPTH).bit_length()
 
 
-def _hit(
-    described: Described,
-    places: Mapping[int, roots.Root],
-    score: float,
-    why: Mapping[str, float],
-    matched: str | None,
-    relevance: float | None,
-) -> Hit:
-    return Hit(
-        content=described.sha256.hex(),
-        score=score,
-        keys=tuple(places[root_id].place(key) for root_id, key in described.places),
-        why=why,
-        caption=matched or described.caption,
-        metadata=described.metadata,
-        relevance=relevance,
-    )
+def _folded(shown: Sequence[Shown], into: Ids) -> list[Shown]:
+    counts = np.bincount(into, minlength=len(shown))
+    return [entry.with_alike(int(counts[at]) - 1) for at, entry in enumerate(shown) if into[at] == at]

@@ -57,6 +57,7 @@ class Snapshot:
             self.generation, self._segments = store.vectors(space)
             with store.catalog.reading():
                 self._parts, self._contents = parts.live_parts(store.catalog, space)
+                regions = parts.regions(store.catalog, space)
                 everything = names.count_contents(store.catalog)
                 if store.catalog.generation == self.generation:
                     break  # else somebody has committed between the two: what was read belongs together only roughly
@@ -64,10 +65,13 @@ class Snapshot:
         held = np.concatenate([segment.parts for segment in self._segments] or [np.empty(0, np.int64)])
         held = held[held != parts.DEAD]
         self._searchable = np.intersect1d(self._parts, held)
+        self._wholes = np.setdiff1d(self._searchable, regions, assume_unique=True)
         self._all_live = len(self._searchable) == len(held)
         self._listed = np.flatnonzero(np.isin(self._parts, self._searchable))
         self.pictures = np.unique(self._contents[self._listed])
         """(n,) the content ids of the pictures that can be found, each once."""
+        # all parts of a picture with regions may be among the nearest: so there is mostly no need to ask for more again
+        self._parts_each = -(-len(self._searchable) // max(1, len(self.pictures)))
         self.missing = (
             owed.count(store.catalog, space, WORDS) if self.kind == WORDS else everything - len(self.pictures)
         )
@@ -91,6 +95,11 @@ class Snapshot:
         """How many pictures can be found."""
         return len(self.pictures)
 
+    @property
+    def searchable(self) -> int:
+        """How many vectors can be found: more than pictures, where these have regions."""
+        return len(self._searchable)
+
     def search(self, query: Floats, *, k: int, ties: bool = False, allowed: Ids | None = None) -> Found:
         """The k nearest pictures of a unit vector (dim,), of those in `allowed` (content ids, each once) when it is given.
 
@@ -100,7 +109,8 @@ class Snapshot:
         the k-th, as all do that share its words, are there beyond k.
         """
         among = self._among(allowed)
-        wanted = k = max(1, min(k, len(self.pictures)))  # an index makes room for as many as are asked for
+        k = max(1, min(k, len(self.pictures)))  # an index makes room for as many as are asked for
+        wanted = max(1, min(k * self._parts_each, len(among.searchable)))
         while True:
             neighbors = self._neighbors(query[None], wanted, among)
             found = self._collapse(neighbors, k, ties=ties, among=among)
@@ -125,8 +135,22 @@ class Snapshot:
         return self._rows.gather(part_ids, self.space.dim)
 
     def sample(self) -> Floats:
-        """(n, dim) float32: the vectors of some of the parts that can be found, always the same ones in a gallery."""
-        return self.vectors(self._searchable[sample(len(self._searchable))])
+        """(n, dim) float32: the vectors of some of the parts that can be found, always the same ones in a gallery.
+
+        Regions are none of them.
+        """
+        return self.vectors(self._wholes[sample(len(self._wholes))])
+
+    def of_contents(self, contents: Ids) -> Floats:
+        """(n, dim) float32: a vector of each content, that of the whole picture where it has several; zeros without any."""
+        rows = np.zeros((len(contents), self.space.dim), np.float32)
+        known = self._contents[self._by_content]
+        places = np.searchsorted(known, contents)
+        places[places == len(known)] = 0
+        held = known[places] == contents if len(known) else np.zeros(len(contents), np.bool_)
+        # a picture comes into a gallery before its regions: its first part is the whole
+        rows[held] = self.vectors(self._parts[self._by_content[places[held]]])
+        return rows
 
     def _neighbors(self, queries: Floats, k: int, among: _Among) -> Neighbors:
         if len(among.searchable) <= _FEW * len(self._searchable):
@@ -205,9 +229,10 @@ class _Rows:
     def gather(self, part_ids: Ids, dim: int) -> Floats:
         rows = np.empty((len(part_ids), dim), np.float32)
         places = self._order[np.searchsorted(self._sorted, part_ids)]
-        for at, place in enumerate(places.tolist()):
-            number = int(np.searchsorted(self._starts, place, side="right")) - 1
-            rows[at] = self._segments[number].vectors[place - self._starts[number]]
+        numbers = np.searchsorted(self._starts, places, side="right") - 1
+        for number in np.unique(numbers).tolist():
+            own = numbers == number
+            rows[own] = self._segments[number].vectors[places[own] - self._starts[number]]
         return rows
 
 

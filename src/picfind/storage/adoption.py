@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from picfind.errors import DamagedGalleryError, GalleryWriteError, UsageError
-from picfind.storage import durable, parts, roots, segments
+from picfind.storage import durable, parts, recognised, roots, segments
 from picfind.storage.catalog import Transaction
 from picfind.storage.segments import SegmentFile
 from picfind.storage.spaces import add_space, spaces
@@ -50,6 +50,7 @@ def _adopt(writer: Writer, theirs: Path, ours: Path) -> None:
     """All in one transaction, which sees the other gallery at one generation however long the copying takes."""
     with writer.transaction() as change:
         _adopt_contents(change)
+        _adopt_recognised(change)
         for their_id, kind, location in change.run(
             "SELECT id, kind, location FROM other.roots ORDER BY id"
         ).fetchall():
@@ -66,12 +67,31 @@ def _adopt_contents(change: Transaction) -> None:
     )
     change.run("INSERT OR IGNORE INTO texts (sha256, text) SELECT sha256, text FROM other.texts ORDER BY id")
     new = "JOIN other.contents o ON o.id = x.content_id JOIN contents c ON c.sha256 = o.sha256 AND c.id > ?"
-    change.run(f"INSERT INTO done SELECT c.id, x.task, x.version FROM other.done x {new}", (before,))
+    change.run(
+        f"INSERT INTO done SELECT c.id, x.task, x.version FROM other.done x {new} AND x.task <> 'recognised'",
+        (before,),
+    )
     change.run(
         "INSERT INTO words (text_id, content_id, origin, kind) SELECT t.id, c.id, x.origin, x.kind FROM other.words x "
         f"{new} JOIN other.texts u ON u.id = x.text_id JOIN texts t ON t.sha256 = u.sha256",
         (before,),
     )
+
+
+def _adopt_recognised(change: Transaction) -> None:
+    """What was read there inside pictures that nobody has read here."""
+    read = (
+        "SELECT c.id, d.version, o.id FROM other.done d JOIN other.contents o ON o.id = d.content_id "
+        "JOIN contents c ON c.sha256 = o.sha256 WHERE d.task = 'recognised' AND NOT EXISTS "
+        "(SELECT 1 FROM done here WHERE here.content_id = c.id AND here.task = 'recognised')"
+    )
+    for content_id, version, their_id in change.run(read).fetchall():
+        change.run(
+            "INSERT INTO recognised SELECT ?, line, text, box, confidence FROM other.recognised WHERE content_id = ?",
+            (content_id, their_id),
+        )
+        change.run("INSERT INTO done VALUES (?, 'recognised', ?)", (content_id, version))
+        recognised.bring_up_to_date(change, content_id)
 
 
 def _adopt_root(change: Transaction, theirs: int, ours: int, prefix: str) -> None:
@@ -108,7 +128,7 @@ def _adopt_parts(change: Transaction) -> None:
         "INSERT OR IGNORE INTO parts (kind, content_id, text_id, box) SELECT p.kind, c.id, t.id, p.box "
         "FROM other.parts p LEFT JOIN other.contents oc ON oc.id = p.content_id "
         "LEFT JOIN contents c ON c.sha256 = oc.sha256 LEFT JOIN other.texts ot ON ot.id = p.text_id "
-        "LEFT JOIN texts t ON t.sha256 = ot.sha256"
+        "LEFT JOIN texts t ON t.sha256 = ot.sha256 ORDER BY p.id"
     )
 
 

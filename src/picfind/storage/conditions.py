@@ -43,6 +43,8 @@ class Clause:
     sees: frozenset[str] = CONTENT
     listed: bool = False
     """It lists names by their ids, so that only these need be looked at."""
+    dear: bool = False
+    """It takes several times as long as comparing a number: what is cheap is asked first."""
 
 
 _AMOUNTS = {
@@ -68,13 +70,25 @@ _BEST = f"substr(min((d.dated_from IS NOT '{DATED_BY_NAME}') || d.dated), 2)"
 """The least date of the better kind: `0` before those of a file's name, `1` before file times."""
 _WORDS = {"tag": TAG, "title": TITLE, "caption": CAPTION}
 
-_LOCATION = "replace(location, '\\', '/')" if os.sep == "\\" else "location"
+_FOLDER = "iif(kind = 'folder', location, substr(location, 1, instr(location || '?', '?') - 1))"
+_LOCATION = f"replace({_FOLDER}, '\\', '/')" if os.sep == "\\" else _FOLDER
 ROOTS = (
-    f"(SELECT id, CASE kind WHEN 'folder' THEN rtrim({_LOCATION}, '/') || '/' ELSE '' END AS place "
+    f"(SELECT id, CASE kind WHEN 'urls' THEN '' ELSE rtrim({_LOCATION}, '/') || '/' END AS place "
     "FROM roots LIMIT -1)"
 )
-"""What `r` stands for; the limit, which is none, has SQLite compute the few places once and not for every name."""
+"""What `r` stands for: what keys lie below, as in `roots.Root.place`, and nothing for keys that are whole URLs. The limit,
+which is none, has SQLite compute the few places once and not for every name."""
 _PLACE = "(r.place || n.key)"
+_OF_CONTENT = "ifnull(camera_make, '') || ifnull(camera_model, '') || ifnull(lens, '') || ifnull(format, '')"
+
+
+def _unusual(text: str) -> str:
+    """Whether a text is not ASCII alone."""
+    return f"length({text}) <> length(CAST({text} AS BLOB))"
+
+
+_UNUSUAL_CONTENT = f"c.id IN (SELECT id FROM contents WHERE {_unusual(_OF_CONTENT)})"
+"""Written as in the schema, whose index then holds the few ids; computing it for each content takes far longer."""
 _MAKE_AND_MODEL = "coalesce(c.camera_make || ' ' || c.camera_model, c.camera_model, c.camera_make)"
 
 
@@ -82,11 +96,12 @@ _MAKE_AND_MODEL = "coalesce(c.camera_make || ' ' || c.camera_model, c.camera_mod
 class _Source:
     """Where the texts of a field are: one of `texts` must fit, or the `piece` of one (see `functions.piece_of`).
 
-    `letters` is ASCII where all of them are. The first text contains the others, at its end where `outer` is set.
+    `unusual` is true where one of them is not ASCII alone, and may be true elsewhere. The first text contains the
+    others, at its end where `outer` is set.
     """
 
     texts: tuple[str, ...]
-    letters: str
+    unusual: str
     piece: str = WHOLE
     outer: bool = False
     sees: frozenset[str] = CONTENT
@@ -95,14 +110,14 @@ class _Source:
 _SOURCES = {
     "camera": _Source(
         (_MAKE_AND_MODEL, "c.camera_model", "c.camera_make"),
-        "ifnull(c.camera_make, '') || ifnull(c.camera_model, '')",
+        _UNUSUAL_CONTENT,
     ),
-    "lens": _Source(("c.lens",), "c.lens"),
-    "format": _Source(("c.format",), "c.format"),
-    "path": _Source((_PLACE, "n.key"), _PLACE, outer=True, sees=PLACE),
-    "folder": _Source((_PLACE, "n.key"), _PLACE, functions.FOLDER, outer=True, sees=PLACE),
-    "name": _Source(("n.key",), "n.key", functions.NAME, sees=NAME),
-    "extension": _Source(("n.key",), "n.key", functions.EXTENSION, sees=NAME),
+    "lens": _Source(("c.lens",), _UNUSUAL_CONTENT),
+    "format": _Source(("c.format",), _UNUSUAL_CONTENT),
+    "path": _Source((_PLACE, "n.key"), _unusual(_PLACE), outer=True, sees=PLACE),
+    "folder": _Source((_PLACE, "n.key"), _unusual(_PLACE), functions.FOLDER, outer=True, sees=PLACE),
+    "name": _Source(("n.key",), _unusual("n.key"), functions.NAME, sees=NAME),
+    "extension": _Source(("n.key",), _unusual("n.key"), functions.EXTENSION, sees=NAME),
 }
 
 
@@ -213,8 +228,15 @@ def _stretch(box: Clause, west: float, east: float) -> Clause:
 
 def _text(condition: Text) -> Clause:
     source = _SOURCES[condition.field]
-    clause = _fits(_needed(source, condition), source.letters, source.piece, condition)
-    return Clause(clause.sql, clause.values, source.sees)
+    clause = _fits(_needed(source, condition), source.unusual, source.piece, condition)
+    if not source.outer or condition.operator != CONTAINS or "/" in condition.value:
+        return Clause(clause.sql, clause.values, source.sees, dear=True)
+    # what has no slash lies within the root's place or within the key: neither need be joined to pass over the most
+    loose = functions.loosely(condition.value)
+    if loose is None:
+        return Clause(clause.sql, clause.values, source.sees, dear=True)
+    sql = f"((n.key LIKE ? ESCAPE '\\' OR r.place LIKE ? ESCAPE '\\') AND {clause.sql})"
+    return Clause(sql, (loose, loose, *clause.values), source.sees, dear=True)
 
 
 def _needed(source: _Source, condition: Text) -> tuple[str, ...]:
@@ -224,7 +246,7 @@ def _needed(source: _Source, condition: Text) -> tuple[str, ...]:
     return source.texts[:1] if anywhere or at_end else source.texts
 
 
-def _fits(texts: Sequence[str], letters: str, piece: str, condition: Text) -> Clause:
+def _fits(texts: Sequence[str], unusual: str, piece: str, condition: Text) -> Clause:
     """LIKE, which SQLite has itself and which ignores the case of ASCII, decides for ASCII; a function for the rest.
 
     For a piece, LIKE only says which texts contain what is wanted at all, and the function looks closer.
@@ -232,11 +254,11 @@ def _fits(texts: Sequence[str], letters: str, piece: str, condition: Text) -> Cl
     plain = [_plainly(text, piece, condition) for text in texts]
     exactly = (piece, condition.operator, condition.value)
     fits = [Clause(f"fits({text}, ?, ?, ?)", exactly) for text in texts]
-    whole = f"CASE WHEN length({letters}) = length(CAST({letters} AS BLOB)) THEN {_either(plain)} ELSE {_either(fits)} END"
     loose = functions.loosely(condition.value)
     first = [] if loose is None else [Clause(f"{text} LIKE ? ESCAPE '\\'", (loose,)) for text in texts]
+    whole = f"CASE WHEN {unusual} THEN {_either(fits)} ELSE {_either(plain)} END"
     sql = f"(({_either(first)}) AND {whole})" if first else f"({whole})"
-    return Clause(sql, tuple(value for clause in (*first, *plain, *fits) for value in clause.values))
+    return Clause(sql, tuple(value for clause in (*first, *fits, *plain) for value in clause.values))
 
 
 def _either(clauses: Sequence[Clause]) -> str:
@@ -259,7 +281,7 @@ def _has_words(condition: Has) -> Clause:
 
 
 def _in_words(condition: Text) -> Clause:
-    fits = _fits(("t.text",), "t.text", WHOLE, condition)
+    fits = _fits(("t.text",), _unusual("t.text"), WHOLE, condition)
     return _whose(
         # the plus keeps SQLite from looking at all words of the kind instead of those of the few texts
         f"+w.kind = ? AND w.text_id IN (SELECT t.id FROM texts t WHERE {fits.sql})",

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from picfind.storage.catalog import Catalog
+import numpy as np
+
+from picfind.storage import roots
+from picfind.storage.catalog import Catalog, Row
 from picfind.storage.names import DATED_BY_NAME, FACTS
 from picfind.storage.wording import words_of
-from picfind.types import CAPTION, HINTS, TAG, TITLE
+from picfind.types import CAPTION, HINTS, TAG, TITLE, Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,50 @@ def describe(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, Describe
     """What an answer shows of some contents; one that has no name any more is left out."""
     found = {content_id: _describe(catalog, content_id) for content_id in content_ids}
     return {content_id: described for content_id, described in found.items() if described is not None}
+
+
+def named(catalog: Catalog) -> Ids:
+    """The content ids (n,), ascending, of all pictures that have a name."""
+    rows = catalog.all("SELECT DISTINCT content_id FROM names ORDER BY content_id")
+    return np.fromiter((row[0] for row in rows), np.int64, len(rows))
+
+
+def dates(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, str]:
+    """The best known date (ISO 8601) of each of many contents; one without any is left out."""
+    taken: dict[int, str] = dict(
+        _of_many(catalog, "SELECT id, taken FROM contents WHERE taken IS NOT NULL AND id", content_ids)
+    )
+    told: dict[int, list[tuple[str | None, str | None]]] = {}
+    for content_id, dated, source in _of_many(
+        catalog, "SELECT content_id, dated, dated_from FROM names WHERE content_id", content_ids
+    ):
+        told.setdefault(content_id, []).append((dated, source))
+    best = {content_id: _best_date(taken.get(content_id), own)[0] for content_id, own in told.items()}
+    return {content_id: date for content_id, date in best.items() if date}
+
+
+def paths(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, str]:
+    """The first place of each of many contents: what an answer shows as its path."""
+    with catalog.reading():  # a root may be moved or forgotten meanwhile
+        rows = _of_many(catalog, "SELECT content_id, key, root_id FROM names WHERE content_id", content_ids)
+        every = {root.id: root for root in roots.roots(catalog)}
+    first: dict[int, str] = {}
+    for content_id, key, root_id in sorted(rows, key=lambda row: (row[1], row[2])):
+        if content_id not in first:
+            first[content_id] = every[root_id].place(key)
+    return first
+
+
+_AT_ONCE = 500
+"""Contents that one statement asks for: SQLite takes a limited number of values."""
+
+
+def _of_many(catalog: Catalog, sql: str, content_ids: Sequence[int]) -> list[Row]:
+    rows: list[Row] = []
+    for at in range(0, len(content_ids), _AT_ONCE):
+        some = list(content_ids[at : at + _AT_ONCE])
+        rows += catalog.all(f"{sql} IN ({', '.join('?' * len(some))})", some)
+    return rows
 
 
 def _describe(catalog: Catalog, content_id: int) -> Described | None:

@@ -82,6 +82,11 @@ def vector_task(space: Space) -> str:
     return f"vector:{space}"
 
 
+def text_task(reader: str, version: str) -> str:
+    """The task of reading the text inside pictures: another reader, or another version of it, reads again."""
+    return f"recognised@{reader}-{version}"
+
+
 def record(
     change: Transaction,
     root_id: int,
@@ -112,11 +117,21 @@ def _record_content(change: Transaction, content: Content) -> None:
         (*(getattr(content.facts, column) for column in FACTS), content.sha256),
     )[0]
     record_content_words(change, content_id, content.words)
-    task, version = FACTS_TASK.split("@")
+    record_done(change, content_id, FACTS_TASK)
+
+
+def record_done(change: Transaction, content_id: int, task: str) -> None:
+    """Write down that a task (`name@version`) is done on a content; another version of it counts no longer."""
+    name, version = task.split("@")
     change.run(
         "INSERT OR REPLACE INTO done (content_id, task, version) VALUES (?, ?, ?)",
-        (content_id, task, version),
+        (content_id, name, version),
     )
+
+
+def content_id(change: Transaction, sha256: bytes) -> int:
+    """The id of a content that has been recorded."""
+    return int(change.one("SELECT id FROM contents WHERE sha256 = ?", (sha256,))[0])
 
 
 def _record_name(change: Transaction, root_id: int, name: Name) -> None:
@@ -246,6 +261,12 @@ def digest_of(catalog: Catalog, root_id: int, key: str) -> bytes | None:
         (root_id, key),
     )
     return None if row is None else row[0]
+
+
+def fingerprint_of(catalog: Catalog, root_id: int, key: str) -> Fingerprint | None:
+    """How a picture looked when its name was recorded, None without such a name."""
+    row = catalog.first("SELECT fingerprint FROM names WHERE root_id = ? AND key = ?", (root_id, key))
+    return None if row is None else Fingerprint(row[0])
 
 
 def forget(change: Transaction, root_id: int, gone: Iterable[str]) -> None:

@@ -1,12 +1,19 @@
-"""What a space still lacks: the pictures, texts and pairs of a gallery that have no vector in it yet."""
+"""What a space still lacks: the pictures, regions, texts and pairs of a gallery that have no vector in it yet.
+
+And which pictures have not been read for text.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from picfind.images import tiles
+from picfind.images.tiles import Box
 from picfind.storage.catalog import Catalog
 from picfind.storage.names import within
+from picfind.storage.parts import box_text
 from picfind.types import PAIR, PICTURE, WORDS, Space
 
 _ROWS = (
@@ -40,6 +47,16 @@ class OwedPair:
     text: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class OwedLook:
+    """What a second look at a picture is for: its regions in some spaces, the text inside it."""
+
+    sha256: bytes
+    boxes: tuple[Box, ...] = ()
+    spaces: frozenset[Space] = frozenset()
+    text: bool = False
+
+
 def count(catalog: Catalog, space: Space, kind: str) -> int:
     """How many pictures, texts or pairs, by the kind of the space, have no vector in it."""
     return int(catalog.one(f"SELECT count(*) {_OWED[kind]}", (space.name, space.revision))[0])
@@ -70,3 +87,53 @@ def pairs(
             already = owed[key][1] if key in owed else frozenset()
             owed[key] = OwedPair(sha256, text), already | {space}
     return owed
+
+
+def looks(
+    catalog: Catalog,
+    spaces: Sequence[Space],
+    root_id: int,
+    *,
+    scope: str = "",
+    text_task: str | None = None,
+) -> dict[str, OwedLook]:
+    """The names of a root, within a scope, whose picture lacks regions in some of the spaces, or was not read for text.
+
+    Regions are lacking where those that a space has are not just those of the present tiling. `text_task` is the task
+    of reading (None: that is not asked for). Without names that could not be used when they were tried last.
+    """
+    where, values = within(root_id, scope, table="n")
+    named = (
+        f"FROM names n JOIN contents c ON c.id = n.content_id WHERE {where} AND c.width IS NOT NULL AND NOT EXISTS "
+        "(SELECT 1 FROM refusals f WHERE f.root_id = n.root_id AND f.key = n.key)"
+    )
+    found: dict[str, OwedLook] = {}
+    for space in spaces:
+        rows = catalog.all(
+            f"SELECT n.key, c.sha256, c.width, c.height, ({_BOXES}) {named}",
+            (space.name, space.revision, *values),
+        )
+        for key, sha256, width, height, held in rows:
+            boxes = tiles.boxes(width, height)
+            if set(map(box_text, boxes)) != set((held or "").split()):
+                known = found.get(key, OwedLook(sha256, boxes))
+                found[key] = replace(known, spaces=known.spaces | {space})
+    for key, sha256 in _unread(catalog, named, values, text_task) if text_task else ():
+        found[key] = replace(found.get(key, OwedLook(sha256)), text=True)
+    return found
+
+
+_BOXES = (
+    "SELECT group_concat(p.box, ' ') FROM parts p JOIN rows r ON r.part_id = p.id "
+    "JOIN segments g ON g.id = r.segment_id JOIN spaces s ON s.id = g.space_id "
+    "WHERE p.content_id = c.id AND p.kind = 'region' AND s.name = ? AND s.revision = ?"
+)
+
+
+def _unread(catalog: Catalog, named: str, values: Sequence[Any], task: str) -> list[tuple[str, bytes]]:
+    """The names whose picture has not been read for text by just this task."""
+    return catalog.all(
+        f"SELECT n.key, c.sha256 {named} AND NOT EXISTS "
+        "(SELECT 1 FROM done d WHERE d.content_id = c.id AND d.task || '@' || d.version = ?)",
+        (*values, task),
+    )

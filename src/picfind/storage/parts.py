@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from picfind.types import PAIR, PICTURE, WORDS, Ids, Space
 REGION = "region"
 DEAD = -1
 """The part of a row that no longer stands for anything."""
+_AT_ONCE = 500
+"""Parts that one statement asks for: SQLite takes a limited number of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,11 @@ class Part:
 def picture(sha256: bytes) -> Part:
     """The part of a whole picture."""
     return Part(PICTURE, sha256)
+
+
+def region(sha256: bytes, box: tuple[float, float, float, float]) -> Part:
+    """The part of a piece of a picture."""
+    return Part(REGION, sha256, box=box)
 
 
 def words(text: str) -> Part:
@@ -70,7 +78,7 @@ def part_id(change: Transaction, part: Part) -> int:
     if part.sha256 is not None:
         content = change.one("SELECT id FROM contents WHERE sha256 = ?", (part.sha256,))[0]
     text = text_id(change, part.text) if part.text is not None else None
-    box = ",".join(f"{edge:.6f}" for edge in part.box) if part.box else None
+    box = box_text(part.box) if part.box else None
     values = (part.kind, content, text, box)
     change.run("INSERT OR IGNORE INTO parts (kind, content_id, text_id, box) VALUES (?, ?, ?, ?)", values)
     return int(
@@ -79,6 +87,24 @@ def part_id(change: Transaction, part: Part) -> int:
             "AND ifnull(text_id, 0) = ifnull(?, 0) AND ifnull(box, '') = ifnull(?, '')",
             values,
         )[0]
+    )
+
+
+def box_text(box: tuple[float, float, float, float]) -> str:
+    """A box as the catalog has it: two that are equal to a millionth are one."""
+    return ",".join(f"{edge:.6f}" for edge in box)
+
+
+def keep_regions(
+    change: Transaction, space_id: int, sha256: bytes, boxes: Iterable[tuple[float, float, float, float]]
+) -> None:
+    """Let go of a picture's regions in a space that are not among these: those of an earlier tiling."""
+    kept = [box_text(box) for box in boxes]
+    change.run(
+        "DELETE FROM rows WHERE part_id IN (SELECT p.id FROM parts p JOIN contents c ON c.id = p.content_id "
+        f"WHERE c.sha256 = ? AND p.kind = 'region' AND p.box NOT IN ({', '.join('?' * len(kept))})) "
+        "AND segment_id IN (SELECT id FROM segments WHERE space_id = ?)",
+        (sha256, *kept, space_id),
     )
 
 
@@ -142,15 +168,54 @@ def texts(catalog: Catalog, part_ids: Sequence[int]) -> dict[int, str]:
     return found
 
 
+def boxes(catalog: Catalog, part_ids: Sequence[int]) -> dict[int, tuple[float, float, float, float]]:
+    """The boxes of those parts that are regions: left, top, width and height as fractions of the upright picture."""
+    found: dict[int, tuple[float, float, float, float]] = {}
+    for at in range(0, len(part_ids), _AT_ONCE):
+        some = list(part_ids[at : at + _AT_ONCE])
+        rows = catalog.all(
+            f"SELECT id, box FROM parts WHERE id IN ({', '.join('?' * len(some))}) AND box IS NOT NULL", some
+        )
+        for part, box in rows:
+            left, top, width, height = map(float, box.split(","))
+            found[part] = (left, top, width, height)
+    return found
+
+
+def regions(catalog: Catalog, space: Space) -> Ids:
+    """The parts of a space that are regions, (n,), in rising order."""
+    rows = catalog.all(
+        "SELECT DISTINCT p.id FROM parts p JOIN rows r ON r.part_id = p.id JOIN segments g ON g.id = r.segment_id "
+        "WHERE p.kind = 'region' AND g.space_id = ? ORDER BY p.id",
+        (space_id(catalog, space),),
+    )
+    return np.fromiter((part for (part,) in rows), np.int64, len(rows))
+
+
+def count_with_regions(catalog: Catalog, space: Space) -> int:
+    """How many pictures that have a name have regions in a space."""
+    return int(
+        catalog.one(
+            "SELECT count(DISTINCT p.content_id) FROM parts p JOIN rows r ON r.part_id = p.id "
+            "JOIN segments g ON g.id = r.segment_id WHERE p.kind = 'region' AND g.space_id = ? "
+            "AND EXISTS (SELECT 1 FROM names n WHERE n.content_id = p.content_id)",
+            (space_id(catalog, space),),
+        )[0]
+    )
+
+
 def part_marks(catalog: Catalog, space: Space) -> dict[int, int]:
     """The parts that a space has vectors of, with 8 bytes of the hash of what each stands for."""
     rows = catalog.all(
-        "SELECT p.id, c.sha256, t.sha256 FROM parts p LEFT JOIN contents c ON c.id = p.content_id "
+        "SELECT p.id, c.sha256, t.sha256, p.box FROM parts p LEFT JOIN contents c ON c.id = p.content_id "
         "LEFT JOIN texts t ON t.id = p.text_id WHERE p.id IN "
         "(SELECT r.part_id FROM rows r JOIN segments g ON g.id = r.segment_id WHERE g.space_id = ?)",
         (space_id(catalog, space),),
     )
-    return {part: _mark(content) ^ _mark(text) for part, content, text in rows}
+    return {
+        part: _mark(content) ^ _mark(text) ^ _mark(box and hashlib.sha256(box.encode()).digest())
+        for part, content, text, box in rows
+    }
 
 
 def _mark(digest: bytes | None) -> int:

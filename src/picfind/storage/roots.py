@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,11 +14,18 @@ from picfind.storage.catalog import Catalog, Transaction
 
 FOLDER_KIND = "folder"
 _SELECT = "SELECT id, kind, location, volume, added FROM roots"
+_ESCAPED_SIGN = re.compile("%25(?=[0-9A-Fa-f]{2})")
+_SCHEME = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
+"""Two letters at least: a drive's name has one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A source as the catalog knows it. `location` is escaped like a key; `volume` is the mount point of its drive."""
+    """A source as the catalog knows it. `volume` is the mount point of its drive.
+
+    `location` is escaped like a key. That of a dataset is the path that its keys lie below and, behind a `?`, what else
+    makes it this dataset; `?` and `#` in the path are escaped.
+    """
 
     id: int
     kind: str
@@ -26,15 +34,44 @@ class Root:
     added: float
 
     @property
+    def source(self) -> str:
+        """What a person calls it: the path of a folder, and of a dataset its kind before it."""
+        return self.location if self.kind == FOLDER_KIND else f"{self.kind}:{self.location}"
+
+    @property
+    def folder(self) -> str:
+        """What its keys lie below: its location without the options of a dataset, escaped like a key."""
+        if self.kind == FOLDER_KIND:
+            return self.location
+        plain = self.location.partition("?")[0]
+        return plain if is_address(plain) else keys.escape(keys.unescape(plain))
+
+    @property
     def path(self) -> Path:
-        """Where a folder lies on this machine."""
-        return Path(keys.unescape(self.location))
+        """Where it lies on this machine."""
+        return Path(keys.unescape(self.folder))
 
     def place(self, key: str) -> str:
-        """The path of one of its keys, escaped."""
-        if self.kind != FOLDER_KIND:
-            return key
-        return self.location.rstrip("/\\") + os.sep + key.replace("/", os.sep)
+        """Where one of its keys lies: a path, escaped, or the very URL. In an archive, the path goes on below its name."""
+        if is_address(key):
+            return _ESCAPED_SIGN.sub("%", key)
+        separator = "/" if is_address(self.folder) else os.sep
+        return self.folder.rstrip("/\\") + separator + key.replace("/", separator)
+
+    def key_of(self, place: str) -> str | None:
+        """The key that lies at a place, the opposite of `place`; "" for the root's own, None for what lies outside."""
+        if is_address(place) and not is_address(self.folder):
+            return keys.escape(place)
+        if place == self.folder:
+            return ""
+        separator = "/" if is_address(self.folder) else os.sep
+        outer = self.folder.rstrip("/\\") + separator
+        return place.removeprefix(outer).replace(separator, "/") if place.startswith(outer) else None
+
+
+def is_address(place: str) -> bool:
+    """Whether a place is a URL and no path."""
+    return _SCHEME.match(place) is not None
 
 
 def location_of(path: Path) -> str:
@@ -102,39 +139,59 @@ def _join(change: Transaction, inner: int, outer: int, prefix: str) -> None:
     change.run("DELETE FROM roots WHERE id = ?", (inner,))
 
 
-def move_root(catalog: Catalog, old: str, new: str) -> None:
-    """Say that a root now lies elsewhere; nothing is read or encoded again.
+def moving(catalog: Catalog, old: str) -> list[Root]:
+    """The roots that lie at a location, or the one of this `source`."""
+    return [root for root in roots(catalog) if old in (root.source, root.folder)]
 
-    Raises UsageError when there is no such root or when the new place already belongs to one.
+
+def move_root(catalog: Catalog, old: str, new: str) -> None:
+    """Say that what lies at a location, or the root of this `source`, now lies elsewhere; nothing is read again.
+
+    With a folder go the datasets in it whose keys lie below the very same folder; they keep their options. `new` is a
+    path, escaped like a key. Raises UsageError when there is no such root or when the new place already belongs to one.
     """
-    root = next((root for root in roots(catalog) if root.location == old), None)
-    if root is None:
-        known = ", ".join(keys.shown(root.location) for root in roots(catalog)) or "none"
+    every = roots(catalog)
+    leaving = moving(catalog, old)
+    if not leaving:
+        known = ", ".join(keys.shown(root.source) for root in every) or "none"
         raise UsageError(f"There is no root {keys.shown(old)}. Roots of this gallery: {known}.")
-    moved = replace(root, location=new)
-    for other in roots(catalog):
-        if other.id == root.id:
-            continue
-        if prefix_of(other, root.kind, new) is not None:
+    moved = [replace(root, location=_moved(root, new)) for root in leaving]
+    others = [root for root in every if root not in leaving]
+    for root in moved:
+        _check_free(root, others, old)
+    with catalog.transaction() as change:
+        for root in moved:
+            values = (root.location, _volume(root.kind, root.location), root.id)
+            change.run("UPDATE roots SET location = ?, volume = ? WHERE id = ?", values)
+
+
+def _moved(root: Root, new: str) -> str:
+    """The location that a root has at a new place."""
+    if root.kind == FOLDER_KIND:
+        return new
+    _, options, told = root.location.partition("?")
+    return new.replace("?", "%3F").replace("#", "%23") + options + told
+
+
+def _check_free(moved: Root, others: list[Root], old: str) -> None:
+    new = moved.source
+    for other in others:
+        if prefix_of(other, moved.kind, moved.location) is not None:
             raise UsageError(
-                f"{keys.shown(new)} already belongs to the root {keys.shown(other.location)}, which knows the pictures "
+                f"{keys.shown(new)} already belongs to the root {keys.shown(other.source)}, which knows the pictures "
                 f"there. Forget the old place: picfind forget {keys.shown(old)}."
             )
         if prefix_of(moved, other.kind, other.location) is not None:
             raise UsageError(
-                f"{keys.shown(new)} holds the root {keys.shown(other.location)}. Forget that one first, or index "
+                f"{keys.shown(new)} holds the root {keys.shown(other.source)}. Forget that one first, or index "
                 f"{keys.shown(new)} anew: nothing is encoded twice."
             )
-    with catalog.transaction() as change:
-        change.run(
-            "UPDATE roots SET location = ?, volume = ? WHERE id = ?", (new, _volume(root.kind, new), root.id)
-        )
 
 
 def _volume(kind: str, location: str) -> str | None:
     """The mount point: a drive that is not plugged in can then be named when its root is missing."""
-    if kind != FOLDER_KIND:
+    path = Root(0, kind, location, None, 0.0).path
+    if not path.is_absolute():
         return None
-    path = Path(keys.unescape(location))
     mount = next((place for place in (path, *path.parents) if os.path.ismount(place)), None)
     return keys.escape(str(mount)) if mount else None

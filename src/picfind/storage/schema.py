@@ -182,6 +182,85 @@ CREATE VIEW live AS
     WHERE p.kind = 'words';
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST, _SPACES_AND_WORDS)
+_TEXT_AND_CONCEPTS = """
+-- What was read inside a picture: a line of it, and where it stands (four fractions: left, top, width, height).
+CREATE TABLE recognised (
+    content_id INTEGER NOT NULL REFERENCES contents ON DELETE CASCADE,
+    line INTEGER NOT NULL,
+    text TEXT NOT NULL,
+    box TEXT NOT NULL,
+    confidence REAL NOT NULL,   -- 0 to 1
+    PRIMARY KEY (content_id, line)
+) WITHOUT ROWID;
+
+-- The full text of names (rowid is the name's id): what is said of them, what was read inside them, where they lie.
+CREATE VIRTUAL TABLE said USING fts5(words, recognised, path, tokenize = 'porter unicode61 remove_diacritics 2');
+CREATE TRIGGER said_new AFTER INSERT ON names BEGIN
+    INSERT INTO said (rowid, words, recognised, path) VALUES (
+        new.id,
+        (SELECT text FROM texts WHERE id = new.text_id),
+        (SELECT group_concat(text, char(10)) FROM recognised WHERE content_id = new.content_id),
+        new.key
+    );
+END;
+CREATE TRIGGER said_other AFTER UPDATE OF text_id, content_id, key ON names
+WHEN old.text_id IS NOT new.text_id OR old.content_id <> new.content_id OR old.key <> new.key BEGIN
+    UPDATE said SET
+        -- what a path hints at is no word that somebody said, and the path is there by itself
+        words = (SELECT text FROM texts WHERE id = new.text_id AND EXISTS (
+            SELECT 1 FROM words w WHERE (w.name_id = new.id OR w.content_id = new.content_id)
+            AND w.origin NOT IN ('file name', 'folder')
+        )),
+        recognised = (SELECT group_concat(text, char(10)) FROM recognised WHERE content_id = new.content_id),
+        path = new.key
+    WHERE rowid = new.id;
+END;
+CREATE TRIGGER said_no_more AFTER DELETE ON names BEGIN
+    DELETE FROM said WHERE rowid = old.id;
+END;
+INSERT INTO said (rowid, words, path)
+    SELECT n.id, t.text, n.key FROM names n LEFT JOIN texts t ON t.id = n.text_id AND EXISTS (
+        SELECT 1 FROM words w WHERE (w.name_id = n.id OR w.content_id = n.content_id)
+        AND w.origin NOT IN ('file name', 'folder')
+    ) ORDER BY n.id;
+
+-- What a person has ticked and crossed, under a name: a query, what is more and what is less like it, and how it is asked.
+CREATE TABLE concepts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    query TEXT NOT NULL,        -- its terms, JSON; an empty list where there are examples alone
+    filter TEXT NOT NULL,       -- as `--where` takes it; empty for none
+    min_score REAL,
+    added REAL NOT NULL,
+    refreshed REAL              -- when its members were last written down
+);
+-- By what the bytes are, not by a row: a picture that comes back is still an example.
+CREATE TABLE examples (
+    concept_id INTEGER NOT NULL REFERENCES concepts ON DELETE CASCADE,
+    sha256 BLOB NOT NULL,
+    liked INTEGER NOT NULL,
+    PRIMARY KEY (concept_id, sha256)
+) WITHOUT ROWID;
+-- Which pictures a concept had when it was last refreshed.
+CREATE TABLE members (
+    concept_id INTEGER NOT NULL REFERENCES concepts ON DELETE CASCADE,
+    sha256 BLOB NOT NULL,
+    added REAL NOT NULL,
+    PRIMARY KEY (concept_id, sha256)
+) WITHOUT ROWID;
+
+-- For filters: places, dates without a look at the names themselves, and which pictures have words of a kind.
+CREATE INDEX contents_place ON contents (latitude, longitude);
+DROP INDEX names_content;
+CREATE INDEX names_content ON names (content_id, dated, dated_from);
+CREATE INDEX names_dated ON names (dated, content_id);
+CREATE INDEX words_kind ON words (kind, origin, name_id, content_id);
+-- The few contents with letters beyond ASCII, which SQLite's own LIKE cannot compare (conditions.py).
+CREATE INDEX contents_unusual ON contents (id) WHERE
+    length(ifnull(camera_make, '') || ifnull(camera_model, '') || ifnull(lens, '') || ifnull(format, ''))
+    <> length(CAST(ifnull(camera_make, '') || ifnull(camera_model, '') || ifnull(lens, '') || ifnull(format, '') AS BLOB));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _SPACES_AND_WORDS, _TEXT_AND_CONCEPTS)
 VERSION = len(MIGRATIONS)
 """The format that this picfind writes."""

@@ -24,13 +24,14 @@ def select(catalog: Catalog, wanted: Filter) -> Ids:
 
 def statement(wanted: Filter) -> tuple[str, tuple[object, ...]]:
     """The statement that gives the content ids, some perhaps several times, and its values."""
-    clauses = [_clause(part) for part in (wanted.parts if isinstance(wanted, And) else (wanted,))]
+    parts = wanted.parts if isinstance(wanted, And) else (wanted,)
+    clauses = sorted((_clause(part) for part in parts), key=lambda clause: clause.dear)
     of_content = [clause for clause in clauses if clause.sees <= CONTENT]
     of_name = [clause for clause in clauses if not clause.sees <= CONTENT]
     values = tuple(value for clause in (*of_content, *of_name) for value in clause.values)
     by_content = of_content and not any(clause.listed for clause in of_name)
     seen = frozenset[str]().union(*(clause.sees for clause in (of_name if by_content else clauses)))
-    names = "names n" + (f" JOIN {ROOTS} r ON r.id = n.root_id" if "r" in seen else "")
+    names = "names n" + (f" JOIN {ROOTS} r ON r.id = +n.root_id" if "r" in seen else "")
     if by_content:
         named = _all([Clause("n.content_id = c.id"), *of_name])
         return (
@@ -48,10 +49,11 @@ def _all(clauses: list[Clause]) -> str:
 def _clause(wanted: Filter) -> Clause:
     if isinstance(wanted, Not):
         part = _clause(wanted.part)
-        return Clause(f"({part.sql}) IS NOT TRUE", part.values, part.sees)
+        return Clause(f"({part.sql}) IS NOT TRUE", part.values, part.sees, dear=part.dear)
     if isinstance(wanted, And | Or):
-        parts = [_clause(part) for part in wanted.parts]
+        parts = sorted((_clause(part) for part in wanted.parts), key=lambda part: part.dear)
         sql = (" AND " if isinstance(wanted, And) else " OR ").join(f"({part.sql})" for part in parts)
         values = tuple(value for part in parts for value in part.values)
-        return Clause(f"({sql})", values, frozenset[str]().union(*(part.sees for part in parts)))
+        sees = frozenset[str]().union(*(part.sees for part in parts))
+        return Clause(f"({sql})", values, sees, dear=any(part.dear for part in parts))
     return clause_of(wanted)

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from picfind.errors import UsageError
-from picfind.storage import durable, names, owed, parts, roots, segments, spaces
+from picfind.storage import durable, names, owed, parts, roots, said, segments, spaces
 from picfind.storage.store import INDEXES, Store
 from picfind.storage.writer import Writer
 from picfind.types import PAIR, PICTURE, WORDS, Space
@@ -46,6 +46,7 @@ def purge(store: Store) -> int:
             )
             change.run(f"DELETE FROM parts WHERE text_id IN ({unsaid})")
             change.run(f"DELETE FROM texts WHERE id IN ({unsaid})")
+            said.tidy(change)  # its pages still have the words of what is gone
         _compact(store, writer)
         writer.remove_retired()
         remove_indexes(store)
@@ -102,8 +103,10 @@ def remove_indexes(store: Store) -> None:
 
 
 def is_present(root: roots.Root) -> bool:
-    """Whether a root can be reached now; other kinds than folders are not asked."""
-    return root.kind != roots.FOLDER_KIND or os.path.isdir(root.path)
+    """Whether a root can be reached now; what lies on the network is not asked."""
+    if root.kind == roots.FOLDER_KIND:
+        return os.path.isdir(root.path)
+    return roots.is_address(root.folder) or os.path.exists(root.path)
 
 
 def status(store: Store) -> dict[str, Any]:
@@ -118,6 +121,7 @@ def status(store: Store) -> dict[str, Any]:
         "names": sum(counts.values()),
         "roots": [
             {
+                "source": root.source,
                 "location": root.location,
                 "kind": root.kind,
                 "names": counts.get(root.id, 0),
@@ -146,6 +150,7 @@ def _space_status(store: Store, space: Space) -> dict[str, Any]:
         "in_use": space in spaces.searched(store.catalog),
         "lacking": owed.count(store.catalog, space, kind),
         "vectors": rows,
+        "with_regions": parts.count_with_regions(store.catalog, space),
         "segments": files,
         "bytes": size,
     }

@@ -8,7 +8,7 @@ row without a file cannot come to be.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,10 +68,12 @@ class Writer:
         names: Sequence[Name] = (),
         refusals: Sequence[Refusal] = (),
         vectors: Mapping[Space, Vectored] | None = None,
+        also: Callable[[Transaction], None] | None = None,
     ) -> None:
         """Make all of it part of the gallery at once: after a crash either all of it is there or none.
 
-        Names and refusals are those of the root `root_id`. Raises EncoderError, GalleryWriteError.
+        `also` is done at the end of the same transaction. Names and refusals are those of the root `root_id`. Raises
+        EncoderError, GalleryWriteError.
         """
         filled = {space: new for space, new in (vectors or {}).items() if len(new.parts)}
         files = {space: self.append(space, new) for space, new in filled.items()}
@@ -83,6 +85,8 @@ class Writer:
                 segment = parts.add_segment(change, number, files[space])
                 part_ids = [parts.part_id(change, part) for part in new.parts]
                 parts.add_rows(change, number, segment, enumerate(part_ids))
+            if also is not None:
+                also(change)
         for space in filled:
             self.merge_small(space)
 
