@@ -10,8 +10,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import picfind
 from picfind.cli.demo import _samples
 from picfind.cli.main import app
+from picfind.search.concepts import write_terms
+from picfind.search.language import parse
+from picfind.search.query import TERMINAL
+from picfind.storage import concepts as rows
 
 PHOTOS = (
     "chelsea.png",
@@ -105,7 +110,7 @@ def test_exporting(run: Run, tmp_path: Path) -> None:
     )
 
 
-def test_mistakes_are_told(run: Run) -> None:
+def test_mistakes_are_told(run: Run, tmp_path: Path) -> None:
     run("concepts", "save", "a", "a", "cat")
     assert "already" in run("concepts", "save", "A", "a", "dog", code=2).output
     run("concepts", "save", "A", "a", "dog", "--replace")
@@ -122,6 +127,13 @@ def test_mistakes_are_told(run: Run) -> None:
     assert run("concepts", "export", "A", "~nobody-here/x", code=0).exception is None
     run("concepts", "save", "B", "a", "dog")
     run("concepts", "save", "A", "a", "cat", "-", "a", "cat", "--replace", code=2)
+    assert "A: a dog" in run("concepts", "list").stdout, "nor does it take the place of what made sense"
+    with picfind.open(
+        tmp_path / "g"
+    ) as gallery:  # as another model might leave it: what cancels out depends on that
+        catalog = gallery.store.catalog
+        query = write_terms(catalog, parse("a cat - a cat", allow=TERMINAL))
+        rows.save(catalog, rows.Saved("A", query), replace=True)
     refreshed = run("concepts", "refresh", code=2)
     assert "A: The terms of this query cancel out" in refreshed.stderr
     assert refreshed.stdout.startswith("B: "), "the others are refreshed all the same"

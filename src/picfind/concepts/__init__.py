@@ -106,7 +106,8 @@ class Concepts:
         filters = (where,) if isinstance(where, str) else tuple(where)
         # not made again from the parsed filter: `today-30d` shall mean thirty days before the day it is asked
         text = filters[0] if len(filters) == 1 else " and ".join(f"({one})" for one in filters)
-        Query(terms, where=parse_filters(filters), min_score=min_score, liked=more, disliked=less)
+        asked = Query(terms, 1, where=parse_filters(filters), min_score=min_score, liked=more, disliked=less)
+        self._answer(asked)  # what cannot be asked must not take the place of what can
         catalog = self._store.catalog
         saved = rows.Saved(
             name,

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from picfind.search.query import Kind, Term
 from picfind.storage import said
@@ -77,6 +78,11 @@ class Texts:
     confidence: Floats
     names: Ids
     """The name of each content that has the text."""
+
+    @property
+    def whole(self) -> NDArray[np.bool_]:
+        """(n,): which of them have all of the query."""
+        return self.covered > _WHOLE
 
 
 _NO_IDS, _NO_FIGURES = np.empty(0, np.int64), np.empty(0, np.float32)

@@ -29,7 +29,9 @@ _LEAST_WORDS = 0.1
 ALL_SAID = 0.9
 """Relevance of a picture of which all that was asked for is said in so many words: of photos of which one caption names a
 subject, two captions name it of .89 (Flickr8k, train split) and .91 (COCO). Where less of the query is said, it falls with the
-square of that share, and words of a path count half; both are assumptions."""
+square of that share; this is an assumption."""
+ALL_NAMED = 0.6
+"""Relevance of a picture whose path completes the query: a folder or a file was given that name by somebody. An assumption."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,9 @@ class ByText:
         return self.texts.contents
 
     def relevance_of(self, wanted: Sequence[int]) -> dict[int, float]:
-        return _told(self.contents, ALL_SAID * self.texts.covered * self.texts.confidence, wanted)
+        said_all = ALL_SAID * self.texts.confidence**2
+        named = np.where(self.texts.whole, ALL_NAMED, 0.0).astype(np.float32)
+        return _told(self.contents, np.maximum(said_all, named), wanted)
 
     def entries(self, *, fused: bool) -> list[Entry]:
         texts = self.texts
