@@ -10,6 +10,7 @@ but litter, and be complete after the same life is lived again to its end. Print
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
 import signal
@@ -37,6 +38,8 @@ from tests.photos import write_photo
 ENCODERS = [toy_encoder(), toy_words(), toy_pair()]
 LARGE = (200, 192)
 """Of some pictures: large enough to have regions."""
+ROWS = 2
+"""Lives that are lived at a time."""
 STEPS = ("_flush", "_replace", "_flush_folder", "_unlink")
 
 
@@ -50,26 +53,38 @@ class Reader:
 
 
 def main(folder: Path) -> None:
-    """Live, kill, look; one step later each time, until a life ends by itself."""
+    """Live, kill, look; one step later each time, until a life ends by itself. Two rows of lives side by side."""
     prepare(folder)
-    step = 0
-    while True:
-        step += 1
-        copy = folder / "life"
+    rows = [forked(lambda first=first: chain(folder, first)) for first in range(1, ROWS + 1)]  # type: ignore[misc]
+    statuses = [os.waitpid(row, 0)[1] for row in rows]
+    if any(statuses):
+        sys.exit(1)
+    print(min(int(path.read_text()) for path in folder.glob("ended-*")) - 1)
+
+
+def chain(folder: Path, first: int) -> None:
+    """The lives that are killed at every second step, say. Writes down at which step the first one ended by itself."""
+    copy = folder / f"life-{first}"
+    for step in itertools.count(first, ROWS):
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(folder / "start", copy, symlinks=True)
         status = in_child(lambda: live(copy, kill_at=step))  # noqa: B023
         if status == 0:
-            break
+            (folder / f"ended-{first}").write_text(str(step))
+            return
         if not os.WIFSIGNALED(status):
-            sys.exit(f"a life with a kill at step {step} failed by itself")
-        if in_child(lambda: look(copy)):  # noqa: B023
-            sys.exit(f"the gallery is not sound after a kill at step {step}")
-    print(step - 1)
+            raise RuntimeError(f"a life with a kill at step {step} failed by itself")
+        if in_child(lambda: look(copy)):
+            raise RuntimeError(f"the gallery is not sound after a kill at step {step}")
 
 
 def in_child(work: Callable[[], None]) -> int:
     """Do something in a forked process; gives its wait status, 0 when all went well."""
+    return os.waitpid(forked(work), 0)[1]
+
+
+def forked(work: Callable[[], None]) -> int:
+    """Do something in a forked process; gives its id."""
     child = os.fork()
     if child == 0:
         try:
@@ -78,7 +93,7 @@ def in_child(work: Callable[[], None]) -> int:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
-    return os.waitpid(child, 0)[1]
+    return child
 
 
 def prepare(folder: Path) -> None:
