@@ -355,8 +355,14 @@ def test_ctrl_c_keeps_what_was_committed_and_exits_with_130(tmp_path: Path) -> N
     for number in range(300):
         write_photo(tmp_path / "photos" / f"{number}.png", seed=number)
     environment = {**os.environ, "PICFIND_WORKERS": "1"}
+    # a shell that runs the tests in the background lets them ignore Ctrl-C, and their children with them
+    heard = (
+        {}
+        if sys.platform == "win32"
+        else {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    )
     process = spawn(
-        "index", tmp_path / "photos", "-g", tmp_path / "g", stderr=subprocess.PIPE, env=environment
+        "index", tmp_path / "photos", "-g", tmp_path / "g", stderr=subprocess.PIPE, env=environment, **heard
     )
     while not _committed(tmp_path / "g") and process.poll() is None:
         time.sleep(0.05)

@@ -139,6 +139,8 @@ class Searcher:
         texts = fulltext.NOTHING
         if _takes_text(query):
             texts = fulltext.find(self._store.catalog, query.terms, allowed=allowed)
+            if asked and not texts.confidence.any():
+                texts = fulltext.NOTHING
         fused = len(asked) + bool(len(texts.contents)) > 1
         rankings: list[Ranking] = []
         for matcher, vectors in asked:
