@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from picfind.encoders.base import Encoder
-    from picfind.images.tiles import Box
-    from picfind.types import Floats
+    from picfind.types import Box, Floats
 
 SHARE = 0.2
 """Width of a pasted thing, as a share of the photo's."""

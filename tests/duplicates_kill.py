@@ -25,7 +25,7 @@ from tests.kill_harness import in_child, kill_around
 from tests.scenes import save, scene
 
 STEPS = ((durable, "_flush"), (durable, "_flush_folder"), (durable, "_replace"))
-CARRYING = ("_link", "_unlink", "_replace")
+CARRYING = ("_link", "_unlink")
 
 
 def main(folder: Path, way: str = "") -> None:

@@ -25,7 +25,7 @@ from picfind.search.snapshot import Snapshot
 from picfind.storage import adoption, health, names, owed, parts, recognised, upkeep
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder, toy_pair, toy_words
-from picfind.types import PICTURE, Fingerprint, Item, RecognisedLine, Space
+from picfind.types import PICTURE, Box, Fingerprint, Item, RecognisedLine, Space
 from tests.photos import SHARED, photo_bytes, write_photo
 from tests.test_ingest_run import Source
 
@@ -110,7 +110,7 @@ def test_tiles_cover_a_picture_and_are_not_long(width: int, height: int) -> None
 @given(
     st.integers(1, 50), st.integers(1, 50), st.sampled_from(tiles.boxes(1000, 300) + tiles.boxes(300, 300))
 )
-def test_no_tile_is_empty(width: int, height: int, box: tiles.Box) -> None:
+def test_no_tile_is_empty(width: int, height: int, box: Box) -> None:
     assert min(tiles.cut(Image.new("RGB", (width, height)), box).size) >= 1
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from picfind import datasets, keys
@@ -17,9 +17,6 @@ from picfind.storage.catalog import Catalog
 from picfind.storage.roots import Root
 from picfind.storage.store import Store
 from picfind.types import Fingerprint, Item
-
-Read = Callable[[str], bytes]
-"""Gives the bytes of a picture by its place, as `Hit.keys` has it. May raise PicfindError and OSError."""
 
 
 def dataset_of(catalog: Catalog, source: str | os.PathLike[str], settings: Settings) -> Dataset:

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 Floats: TypeAlias = NDArray[np.float32]
 Ids: TypeAlias = NDArray[np.int64]
+Box: TypeAlias = tuple[float, float, float, float]
+"""A piece of an upright picture: left, top, width and height as fractions of it."""
+Read: TypeAlias = Callable[[str], bytes]
+"""Gives the bytes of a picture by its place, as `Hit.keys` has it. May raise PicfindError and OSError."""
 
 Fingerprint = NewType("Fingerprint", str)
 """What a source can cheaply say about an item so that a change shows: opaque, compared for equality only.
@@ -64,7 +68,7 @@ class RecognisedLine:
     """
 
     text: str
-    box: tuple[float, float, float, float]
+    box: Box
     confidence: float
 
 
@@ -139,7 +143,7 @@ class Hit:
     """What each ranking gave to the score: of `pictures`, `words` and `text`. They add up to it."""
     matched: Mapping[str, str] = field(default_factory=dict)
     """The texts that matched: `words` by its vector; `text`, `recognised` and `path` by the words in it."""
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
     """Where in the picture it matched: left, top, width and height as fractions of the upright picture. None: the whole."""
     alike: int = 0
     """How many near-identical pictures further down were folded into this hit, where that was asked for."""

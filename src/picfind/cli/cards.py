@@ -9,18 +9,15 @@ from pathlib import Path
 
 from picfind import keys
 from picfind.cli import thumbnails
+from picfind.search.asking import read_file
+from picfind.search.fulltext import SAYS_NOTHING
 from picfind.search.query import EVERYTHING
 from picfind.storage.functions import folded
-from picfind.types import Hit
+from picfind.types import Hit, Read
 
 _WORD = re.compile(r"([^\W_]+)")
 _ENDINGS = frozenset(("", "s", "es", "d", "ed", "ing", "er", "ers", "ly"))
-_SAYS_NOTHING = frozenset(
-    (
-        *("a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "has", "have", "in", "into", "is"),
-        *("it", "its", "not", "of", "on", "or", "that", "the", "their", "to", "was", "were", "with"),
-    )
-)
+_SIGNS = frozenset(("+", "-", "not"))
 _MATCHED = {"text": "What is said", "recognised": "Text in the picture"}
 """What the texts that matched are called here; that of `words` is the caption, and the path is there anyway."""
 
@@ -30,14 +27,14 @@ def wanted_words(question: str) -> frozenset[str]:
     wanted: set[str] = set()
     minus = False
     for piece in question.split():
-        if piece in ("+", "-", "not"):
+        if piece in _SIGNS:
             minus = piece != "+"
         elif not minus and "/" not in piece and not piece.startswith(("@", "sha256:")):
             wanted.update(folded(word) for word in _WORD.findall(piece))
-    return frozenset(word for word in wanted - _SAYS_NOTHING if not word.isdigit() or len(word) > 1)
+    return frozenset(word for word in wanted - SAYS_NOTHING - _SIGNS if not word.isdigit() or len(word) > 1)
 
 
-def card(rank: int, hit: Hit, wanted: frozenset[str], *, read: thumbnails.Read = thumbnails.read_file) -> str:
+def card(rank: int, hit: Hit, wanted: frozenset[str], *, read: Read = read_file) -> str:
     """A hit as an element of a list. `wanted` are the words to mark in its texts."""
     name = shown(Path(hit.path).name)
     alt = shown(hit.caption) if hit.caption else name

@@ -14,7 +14,20 @@ import picfind
 from picfind import keys
 from picfind.api import Gallery
 from picfind.cli import answers, asking
-from picfind.cli.options import DONE, FAILED, NOTHING_FOUND, GalleryFlag, JsonFlag, counted, say, settings_of
+from picfind.cli.options import (
+    DONE,
+    FAILED,
+    NOTHING_FOUND,
+    GalleryFlag,
+    JsonFlag,
+    LikeFlag,
+    PathsFlag,
+    Print0Flag,
+    UnlikeFlag,
+    counted,
+    say,
+    settings_of,
+)
 from picfind.concepts import MIN_SCORE, Concept, Refreshed, Way
 from picfind.errors import UsageError
 
@@ -26,14 +39,6 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The concept's
 PicturesArgument = Annotated[
     list[str],
     typer.Argument(metavar="PICTURE...", help="Pictures of the gallery: ./photo.jpg or sha256:596aa1e7."),
-]
-LikeFlag = Annotated[
-    list[str] | None,
-    typer.Option("--like", metavar="PICTURE", help="More like this picture; may be repeated."),
-]
-UnlikeFlag = Annotated[
-    list[str] | None,
-    typer.Option("--unlike", metavar="PICTURE", help="Less like this picture; may be repeated."),
 ]
 
 
@@ -100,10 +105,8 @@ def show(
     as_csv: Annotated[
         bool, typer.Option("--csv", help="Print a table: rank, score, relevance, path.")
     ] = False,
-    paths: Annotated[bool, typer.Option("--paths", "-f", help="Print paths only, one a line.")] = False,
-    print0: Annotated[
-        bool, typer.Option("--print0", "-0", help="Print paths only, raw, each ended by a NUL: for xargs -0.")
-    ] = False,
+    paths: PathsFlag = False,
+    print0: Print0Flag = False,
 ) -> None:
     """Show the members of a concept as the gallery is now, best first. Exits with 1 where it has none."""
     form = asking.form(as_json=as_json, as_csv=as_csv, paths=paths, print0=print0)

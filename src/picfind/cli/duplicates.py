@@ -13,6 +13,7 @@ import typer
 
 import picfind
 from picfind import keys
+from picfind.cli import bars
 from picfind.cli import duplicates_shown as shown
 from picfind.cli.options import DONE, FAILED, NOTHING_FOUND, GalleryFlag, JsonFlag, counted, say, settings_of
 from picfind.duplicates import (
@@ -173,11 +174,7 @@ def _progress() -> Iterator[Callable[[str, int, int], object]]:
     if not sys.stderr.isatty():
         yield lambda step, done, total: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with bars.counting() as bar:
         tasks = {}
 
         def show(step: str, done: int, total: int) -> None:

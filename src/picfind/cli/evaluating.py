@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from picfind import encoders
+from picfind.cli import bars
 from picfind.cli.options import GalleryFlag, JsonFlag, ModelFlag, say, settings_of
 
 if TYPE_CHECKING:
@@ -121,11 +122,7 @@ def _progress(*, quiet: bool) -> Iterator[Progress]:
     if quiet or not sys.stderr.isatty():
         yield lambda what, done, due: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+    with bars.counting(transient=True) as shown:
         bar = shown.add_task("", total=None)
 
         def tell(what: str, done: int, due: int) -> None:

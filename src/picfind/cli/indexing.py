@@ -13,6 +13,7 @@ import typer
 import picfind
 from picfind import keys, sources
 from picfind.api import Gallery
+from picfind.cli import bars
 from picfind.cli.options import DONE, FAILED, GalleryFlag, ModelFlag, counted, say, settings_of
 from picfind.errors import MissingSourceError, SourceError
 from picfind.ingest.report import Report
@@ -47,7 +48,8 @@ RegionsFlag = Annotated[
 OcrFlag = Annotated[
     bool,
     typer.Option(
-        "--ocr", help="Read the text inside pictures too, about a second each; needs the extra `ocr`."
+        "--ocr",
+        help="Read the text inside pictures too, some tenths of a second each; needs the extra `ocr`.",
     ),
 ]
 ExcludeFlag = Annotated[
@@ -151,17 +153,7 @@ def _gap_told(gap: Gap) -> str:
 
 
 def _with_bar(reports: Iterator[Report], title: str) -> Iterator[Report]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with bars.counting("rate") as progress:
         task = progress.add_task(keys.shown(title), total=None, rate="")
         for report in reports:
             rate = f"{report.done / report.seconds:.0f}/s" if report.done and report.seconds else ""

@@ -27,6 +27,18 @@ ModelFlag = Annotated[
     ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+PathsFlag = Annotated[bool, typer.Option("--paths", "-f", help="Print paths only, one a line.")]
+Print0Flag = Annotated[
+    bool, typer.Option("--print0", "-0", help="Print paths only, raw, each ended by a NUL: for xargs -0.")
+]
+LikeFlag = Annotated[
+    list[str] | None,
+    typer.Option("--like", metavar="PICTURE", help="More like this picture; may be repeated."),
+]
+UnlikeFlag = Annotated[
+    list[str] | None,
+    typer.Option("--unlike", metavar="PICTURE", help="Less like this picture; may be repeated."),
+]
 
 
 def settings_of(**flags: Any) -> Settings:

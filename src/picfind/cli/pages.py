@@ -7,9 +7,9 @@ from html import escape
 from pathlib import Path
 
 from picfind.cli import cards
-from picfind.cli.thumbnails import Read, read_file
 from picfind.errors import UsageError
-from picfind.types import Results
+from picfind.search.asking import read_file
+from picfind.types import Read, Results
 
 Section = tuple[str, Results]
 

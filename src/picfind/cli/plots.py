@@ -11,7 +11,8 @@ from picfind import keys
 from picfind.cli import thumbnails
 from picfind.cli.cards import shown
 from picfind.errors import MissingExtraError, UsageError
-from picfind.types import Hit, Results
+from picfind.search.asking import read_file
+from picfind.types import Box, Hit, Read, Results
 
 _COLUMNS = 5
 _MOST = 500
@@ -32,9 +33,7 @@ _METADATA: dict[str, dict[str, None]] = {".svg": {"Date": None}, ".pdf": {"Creat
 """No date, so that the same answer is the same file."""
 
 
-def write(
-    path: Path, results: Results, question: str, *, read: thumbnails.Read = thumbnails.read_file
-) -> None:
+def write(path: Path, results: Results, question: str, *, read: Read = read_file) -> None:
     """Write a figure in the format of the file's ending (png, svg, pdf; png without one), into just this file.
 
     `read` gives pictures by their places.
@@ -69,7 +68,7 @@ def write(
             raise UsageError(f"The figure {path} cannot be written: {error}.") from error
 
 
-def _drawn(results: Results, question: str, read: thumbnails.Read) -> Any:
+def _drawn(results: Results, question: str, read: Read) -> Any:
     from matplotlib.figure import Figure
 
     columns = min(_COLUMNS, max(2, len(results.hits)))
@@ -85,7 +84,7 @@ def _drawn(results: Results, question: str, read: thumbnails.Read) -> Any:
     return figure
 
 
-def _draw(place: Any, rank: int, hit: Hit, read: thumbnails.Read) -> None:
+def _draw(place: Any, rank: int, hit: Hit, read: Read) -> None:
     place.set_title(_title(rank, hit), fontsize=8, parse_math=False)
     image = thumbnails.opened(hit.path, read=read)
     if image is None:
@@ -96,7 +95,7 @@ def _draw(place: Any, rank: int, hit: Hit, read: thumbnails.Read) -> None:
         _frame(place, hit.box, *image.size)
 
 
-def _frame(place: Any, box: thumbnails.Box, width: int, height: int) -> None:
+def _frame(place: Any, box: Box, width: int, height: int) -> None:
     from matplotlib.patches import Rectangle
 
     left, top, wide, high = box

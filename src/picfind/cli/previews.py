@@ -15,7 +15,8 @@ from picfind.cli.cards import shown
 from picfind.cli.options import say
 from picfind.cli.terminals import BLOCKS, ITERM2, KITTY, NOTHING, SIXEL, Cell
 from picfind.errors import UsageError
-from picfind.types import Hit, Results
+from picfind.search.asking import read_file
+from picfind.types import Hit, Read, Results
 
 AUTO = "auto"
 WAYS = (AUTO, KITTY, ITERM2, SIXEL, BLOCKS)
@@ -34,7 +35,7 @@ def show(
     stream: TextIO,
     tell: Callable[[str], object] = say,
     first: int = 1,
-    read: thumbnails.Read = thumbnails.read_file,
+    read: Read = read_file,
 ) -> str:
     """Write hits with their thumbnails; gives the way it was done.
 
@@ -77,7 +78,7 @@ def _beside(hit: Hit) -> Iterator[str]:
 class _Sheet:
     """A stream that pictures are written to in one way."""
 
-    def __init__(self, stream: TextIO, way: str, *, forced: bool, read: thumbnails.Read) -> None:
+    def __init__(self, stream: TextIO, way: str, *, forced: bool, read: Read) -> None:
         self._stream = stream
         self._read = read
         self._way = way

@@ -12,11 +12,22 @@ import picfind
 from picfind.cli import answers, asking
 from picfind.cli.answers import Form
 from picfind.cli.asking import Against, Sort
-from picfind.cli.options import DONE, NOTHING_FOUND, GalleryFlag, JsonFlag, ModelFlag, say, settings_of
+from picfind.cli.options import (
+    DONE,
+    NOTHING_FOUND,
+    GalleryFlag,
+    JsonFlag,
+    LikeFlag,
+    ModelFlag,
+    PathsFlag,
+    Print0Flag,
+    UnlikeFlag,
+    say,
+    settings_of,
+)
 from picfind.search.filters import parse_filters
 from picfind.search.query import Query
-from picfind.sources import Read
-from picfind.types import Results
+from picfind.types import Read, Results
 
 
 def search(
@@ -55,14 +66,8 @@ def search(
             help="Look only at pictures that fit: 'date>=2023 and camera~Canon'. May be repeated: all must fit.",
         ),
     ] = None,
-    like: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PICTURE", help="More like this picture; may be repeated."),
-    ] = None,
-    unlike: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PICTURE", help="Less like this picture; may be repeated."),
-    ] = None,
+    like: LikeFlag = None,
+    unlike: UnlikeFlag = None,
     min_score: Annotated[
         float | None,
         typer.Option(
@@ -103,10 +108,8 @@ def search(
         bool, typer.Option("--jsonl", help="Print one JSON object a line, one for each hit.")
     ] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print a table.")] = False,
-    paths: Annotated[bool, typer.Option("--paths", "-f", help="Print paths only, one a line.")] = False,
-    print0: Annotated[
-        bool, typer.Option("--print0", "-0", help="Print paths only, raw, each ended by a NUL: for xargs -0.")
-    ] = False,
+    paths: PathsFlag = False,
+    print0: Print0Flag = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with thumbnails.")] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a figure (needs the extra `plot`).")

@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
 from html import escape
 from io import BytesIO
-from pathlib import Path
 from urllib.parse import quote
 
 from PIL import Image, ImageDraw
 
 from picfind import keys
 from picfind.errors import PicfindError
-from picfind.images import open_picture, read_limited, thumbnail_jpeg
-
-Read = Callable[[str], bytes]
-"""Gives the bytes of a picture by its place, as `Gallery.read` does. May raise PicfindError and OSError."""
-Box = tuple[float, float, float, float]
-"""Left, top, width and height, as fractions of the picture."""
+from picfind.images import open_picture, thumbnail_jpeg
+from picfind.search.asking import read_file
+from picfind.types import Box, Read
 
 GONE = "not there now"
 """What stands in the place of a picture whose file cannot be opened."""
 _SIDE = 256
 _HEIGHT = 13
 """The greatest height of a thumbnail on a page, in rem."""
-
-
-def read_file(path: str) -> bytes:
-    """The bytes of a file by its place, escaped as in a `Hit`. Raises OSError, and for a place on the network too."""
-    file = Path(keys.unescape(path))
-    if is_address(path) or not file.is_file():
-        raise FileNotFoundError(path)
-    with file.open("rb") as opened:
-        return read_limited(opened)
 
 
 def opened(path: str, *, side: int = _SIDE, read: Read = read_file) -> Image.Image | None:

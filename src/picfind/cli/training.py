@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from picfind.cli import bars
 from picfind.cli.options import counted, say, settings_of
 
 if TYPE_CHECKING:
@@ -152,12 +153,5 @@ def _bar(*, quiet: bool) -> Iterator[_Bar]:
     if quiet or not sys.stderr.isatty():
         yield _Bar(None, quiet=quiet)
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[beside]}"),
-        TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True)) as shown:
+    with bars.counting("beside") as shown:
         yield _Bar(shown, quiet=quiet)

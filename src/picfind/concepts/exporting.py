@@ -24,15 +24,6 @@ from picfind.search.signs import at_home
 from picfind.storage import durable
 
 _ODD = re.compile(r"[^\w.()+-]+")
-_NO_LINKS = {
-    errno.EPERM,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-    errno.EMLINK,
-    errno.EACCES,
-    errno.EINVAL,
-}
 
 
 class Way(enum.Enum):
@@ -139,10 +130,9 @@ def _copy(source: Path, target: Path) -> None:
         try:
             target.hardlink_to(aside)
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in durable.NO_LINKS:
                 raise
-            os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # ours from here on
-            aside.replace(target)
+            durable.claim_and_replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
 

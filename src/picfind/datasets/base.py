@@ -10,18 +10,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO, Protocol, TypeAlias
+from typing import BinaryIO, Protocol
 
 from picfind.settings import Settings
-from picfind.types import Fingerprint, Gap, Item
+from picfind.types import Box, Fingerprint, Gap, Item
 
 DATASET = "dataset"
 """The origin of `Words` that a dataset says of its pictures: an evaluation leaves these out when it matches words."""
 TEXT_TO_IMAGE, IMAGE_TO_TEXT, IMAGE_TO_IMAGE = "text_to_image", "image_to_text", "image_to_image"
 """The tasks that a query can be of."""
-
-Box: TypeAlias = tuple[float, float, float, float]
-"""Left, top, width, height as fractions of the upright picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,9 @@ from picfind.datasets._collection import Collection, check_options, missing
 from picfind.datasets._json import Record, records
 from picfind.datasets._judging import Told
 from picfind.datasets._names import below
-from picfind.datasets.base import Box, JudgedDataset, Place
+from picfind.datasets.base import JudgedDataset, Place
 from picfind.errors import UsageError
+from picfind.types import Box
 
 _OWNER = (
     "The owner's address is https://homes.cs.washington.edu/~ranjay/visualgenome/api.html; paragraphs_v1.json is at "

@@ -15,16 +15,6 @@ from typing import BinaryIO
 
 from picfind.storage import durable
 
-_NO_LINKS = {
-    errno.EPERM,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-    errno.EMLINK,
-    errno.EACCES,
-    errno.EINVAL,
-}
-
 
 def carry(source: Path, target: Path) -> None:
     """Move a file, by a second name where the file system can do that, else by a copy that is checked.
@@ -38,8 +28,8 @@ def carry(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno == errno.EXDEV:
             _copy(source, target)
-        elif error.errno in _NO_LINKS:
-            _claim_and_replace(source, target)
+        elif error.errno in durable.NO_LINKS:
+            durable.claim_and_replace(source, target)
             durable.flush_folder(source.parent)
             return
         else:
@@ -95,24 +85,12 @@ def _copy(source: Path, target: Path) -> None:
         try:
             _link(aside, target)
         except OSError as error:
-            if error.errno not in _NO_LINKS:
+            if error.errno not in durable.NO_LINKS:
                 raise
-            _claim_and_replace(aside, target)
+            durable.claim_and_replace(aside, target)
     finally:
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-
-
-def _claim_and_replace(source: Path, target: Path) -> None:
-    """Rename where there are no links: onto an empty file of our own making, so that no other is overwritten."""
-    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
-    try:
-        _replace(source, target)
-    except OSError:
-        with suppress(OSError):
-            target.unlink()
-        raise
-    durable.flush_folder(target.parent)
 
 
 def _link(source: Path, target: Path) -> None:
@@ -121,7 +99,3 @@ def _link(source: Path, target: Path) -> None:
 
 def _unlink(path: Path) -> None:
     path.unlink()
-
-
-def _replace(source: Path, target: Path) -> None:
-    source.replace(target)

@@ -12,8 +12,7 @@ from functools import lru_cache
 
 from PIL import Image
 
-Box = tuple[float, float, float, float]
-"""Left, top, width and height as fractions of the upright picture."""
+from picfind.types import Box
 
 SHARE = 0.4
 """A tile's side along a picture's shorter side, as a share of that."""

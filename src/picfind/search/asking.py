@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from PIL import Image
 from picfind import keys
 from picfind.encoders.base import Encoder
 from picfind.errors import PicfindError, PictureError, UsageError
-from picfind.images import Limits, open_picture
+from picfind.images import Limits, open_picture, read_limited
 from picfind.search import feedback
 from picfind.search.concepts import Meaning, meaning
 from picfind.search.query import Kind, Term
 from picfind.search.snapshot import Snapshot
 from picfind.storage import concepts, contents
+from picfind.storage.roots import is_address
 from picfind.storage.store import Store
-from picfind.types import WORDS, Floats
+from picfind.types import WORDS, Floats, Read
 
 Form = tuple[tuple[bool, float], ...]
 """What a query is made of, for judging: for each part whether it is words (else pictures), and its weight."""
@@ -32,13 +33,13 @@ _SAME = 0.9999
 """Cosine from which two examples are one picture to a model. What half precision changes is smaller."""
 
 
-Read = Callable[[str], bytes]
-"""Gives the bytes of a picture by its place, as `Hit.keys` has it. May raise OSError and PicfindError."""
-
-
 def read_file(place: str) -> bytes:
-    """The bytes of a file. Raises OSError."""
-    return Path(keys.unescape(place)).read_bytes()
+    """The bytes of a file by its place. Raises OSError, and for a place on the network too; PictureTooLargeError."""
+    file = Path(keys.unescape(place))
+    if is_address(place) or not file.is_file():
+        raise FileNotFoundError(place)
+    with file.open("rb") as opened:
+        return read_limited(opened)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ _LEAST_COVERED = 0.2
 _WHOLE = 0.999
 _MOST_TOKENS = 32
 """Different words of a term that are looked up at most: a pasted page is cut here."""
-_STOP = frozenset(
+SAYS_NOTHING = frozenset(
     [
         "a",
         "an",
@@ -120,7 +120,7 @@ def find(catalog: Catalog, terms: Sequence[Term], *, allowed: Ids | None = None)
 def tokens_of(terms: Sequence[Term]) -> list[str]:
     """The different words of some terms that are looked up, lower-cased, without those that say nothing."""
     every = [token.lower() for term in terms for token in _split(str(term.value))]
-    telling = [token for token in every if token not in _STOP] or every
+    telling = [token for token in every if token not in SAYS_NOTHING] or every
     return list(dict.fromkeys(telling))[:_MOST_TOKENS]
 
 

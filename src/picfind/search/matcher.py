@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from picfind.encoders.base import Encoder
 from picfind.images import Limits
-from picfind.search.asking import Asked, Asker, Read, read_file
+from picfind.search.asking import Asked, Asker, read_file
 from picfind.search.concepts import Meaning
 from picfind.search.judging import Judge
 from picfind.search.query import Term
 from picfind.search.snapshot import Found, Snapshot
 from picfind.storage.store import Store
-from picfind.types import WORDS, Floats, Ids
+from picfind.types import WORDS, Floats, Ids, Read
 
 FEEDBACK = "feedback"
 """What the share of liked and disliked pictures is called among the reasons."""

@@ -20,9 +20,7 @@ from picfind.search.query import Query
 from picfind.search.snapshot import Found
 from picfind.storage import parts, recognised, said
 from picfind.storage.catalog import Catalog
-from picfind.types import Floats, Ids
-
-Box = tuple[float, float, float, float]
+from picfind.types import Box, Floats, Ids, RecognisedLine
 
 _LEAST_WORDS = 0.1
 """Relevance below which words that match do not count for a fused ranking: they must not move pictures about."""
@@ -150,21 +148,22 @@ class ByText:
         terms = [term for term in query.terms if term.weight > 0]
         tokens = fulltext.tokens_of(terms)
         label = " + ".join(term.label for term in terms)
+        lines = recognised.lines_of(catalog, wanted)
         places = np.flatnonzero(np.isin(self.contents, wanted)).tolist()
         return {
             int(self.contents[at]): Reason(
                 {label: round(float(self.texts.scores[at]), 6)},
                 said.matched(catalog, int(self.texts.names[at]), tokens),
-                _line_with(catalog, int(self.contents[at]), tokens),
+                _box_with(lines.get(int(self.contents[at]), ()), tokens),
             )
             for at in places
         }
 
 
-def _line_with(catalog: Catalog, content: int, tokens: Sequence[str]) -> Box | None:
+def _box_with(lines: Sequence[RecognisedLine], tokens: Sequence[str]) -> Box | None:
     """Where the line stands that was read inside the picture and has most of the words."""
     best, most = None, 0
-    for line in recognised.lines_of(catalog, [content]).get(content, ()):
+    for line in lines:
         count = sum(token in line.text.lower() for token in tokens)
         if count > most:
             best, most = line.box, count

@@ -13,7 +13,7 @@ from picfind.encoders.base import Encoder
 from picfind.errors import DamagedGalleryError, EncoderError, UnknownSpaceError
 from picfind.images import Limits
 from picfind.search import fulltext, hydration, notices, shaping
-from picfind.search.asking import Asked, Read, read_file
+from picfind.search.asking import Asked, read_file
 from picfind.search.fusion import Fused, fuse
 from picfind.search.hydration import Shown
 from picfind.search.matcher import Matcher
@@ -23,7 +23,7 @@ from picfind.search.snapshot import EXACT, Snapshot
 from picfind.storage import descriptions, spaces
 from picfind.storage.selection import select
 from picfind.storage.store import Store
-from picfind.types import Floats, Hit, Ids, Results
+from picfind.types import Floats, Hit, Ids, Read, Results
 
 Ask = tuple[Matcher, Asked]
 """A space, and a query as its vectors."""
@@ -96,7 +96,7 @@ class Searcher:
                 hits = hydration.hits(self._store, shown, rankings, query)
             if len(hits) == len(shown):
                 break
-        return self._results(hits, ranked, query, asked, allowed)
+        return self._results(hits, ranked, query, able, asked, allowed)
 
     @contextmanager
     def _still(self, attempt: int) -> Iterator[None]:
@@ -204,6 +204,7 @@ class Searcher:
         hits: Sequence[Hit],
         ranked: Sequence[Fused],
         query: Query,
+        able: Sequence[Matcher],
         asked: Sequence[Ask],
         allowed: Ids | None,
     ) -> Results:
@@ -211,9 +212,8 @@ class Searcher:
         searched = self._searched(matchers)
         looked_at = self._searched(()) if _takes_text(query) and not _any_pictures(matchers) else searched
         fitting = len(looked_at) if allowed is None else int(np.isin(looked_at, allowed).sum())
-        wanted, able = self._wanted(query), self._able(query)
         warnings = [
-            *notices.unsearched(self._store.catalog, wanted, able, len(searched)),
+            *notices.unsearched(self._store.catalog, self._wanted(query), able, len(searched)),
             *dict.fromkeys(warning for _, vectors in asked for warning in vectors.warnings),
             *notices.nothing_said(query, len(ranked)),
             *notices.by_chance(asked, query, len(ranked)),

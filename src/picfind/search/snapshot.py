@@ -85,6 +85,11 @@ class Snapshot:
         return self._listed[np.argsort(self._contents[self._listed], kind="stable")]
 
     @cached_property
+    def _contents_in_order(self) -> Ids:
+        """The contents of these rows, ascending."""
+        return self._contents[self._by_content]
+
+    @cached_property
     def _exact(self) -> VectorIndex:
         """An exact index over the mapped files, not a copy: only a search of few wants another one than there is."""
         if self._kind_of_index == EXACT:
@@ -122,7 +127,7 @@ class Snapshot:
         """Looked up in an order by content, so that a few allowed cost next to nothing."""
         if allowed is None:
             return _Among(self._parts, self._contents, self._searchable)
-        contents = self._contents[self._by_content]
+        contents = self._contents_in_order
         starts = np.searchsorted(contents, allowed, side="left")
         counts = np.searchsorted(contents, allowed, side="right") - starts
         offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -144,7 +149,7 @@ class Snapshot:
     def of_contents(self, contents: Ids) -> Floats:
         """(n, dim) float32: a vector of each content, that of the whole picture where it has several; zeros without any."""
         rows = np.zeros((len(contents), self.space.dim), np.float32)
-        known = self._contents[self._by_content]
+        known = self._contents_in_order
         places = np.searchsorted(known, contents)
         places[places == len(known)] = 0
         held = known[places] == contents if len(known) else np.zeros(len(contents), np.bool_)

@@ -21,6 +21,8 @@ from picfind.storage.schema import MIGRATIONS, VERSION
 FILE = "catalog.sqlite"
 
 Row = tuple[Any, ...]
+_AT_ONCE = 500
+"""Values that one statement is given: SQLite takes a limited number of them."""
 
 
 class Catalog:
@@ -90,6 +92,17 @@ class Catalog:
         """All rows of a query, as they were committed last."""
         with self._reading, explained(self.path):
             return self._reader.execute(sql, values).fetchall()
+
+    def all_of(self, sql: str, ids: Sequence[int]) -> list[Row]:
+        """All rows of a query about any number of ids, which stand for `(?)` in it: asked in several statements where there are many.
+
+        What the query orders is ordered within one statement only.
+        """
+        rows: list[Row] = []
+        for at in range(0, len(ids), _AT_ONCE):
+            some = list(ids[at : at + _AT_ONCE])
+            rows += self.all(sql.replace("(?)", f"({', '.join('?' * len(some))})"), some)
+        return rows
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> Row:
         """The one row of a query that always has one."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from picfind.storage import roots
-from picfind.storage.catalog import Catalog, Row
+from picfind.storage.catalog import Catalog
 from picfind.storage.names import DATED_BY_NAME, FACTS
 from picfind.storage.wording import words_of
 from picfind.types import CAPTION, HINTS, TAG, TITLE, Ids
@@ -39,11 +39,11 @@ def named(catalog: Catalog) -> Ids:
 def dates(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, str]:
     """The best known date (ISO 8601) of each of many contents; one without any is left out."""
     taken: dict[int, str] = dict(
-        _of_many(catalog, "SELECT id, taken FROM contents WHERE taken IS NOT NULL AND id", content_ids)
+        catalog.all_of("SELECT id, taken FROM contents WHERE taken IS NOT NULL AND id IN (?)", content_ids)
     )
     told: dict[int, list[tuple[str | None, str | None]]] = {}
-    for content_id, dated, source in _of_many(
-        catalog, "SELECT content_id, dated, dated_from FROM names WHERE content_id", content_ids
+    for content_id, dated, source in catalog.all_of(
+        "SELECT content_id, dated, dated_from FROM names WHERE content_id IN (?)", content_ids
     ):
         told.setdefault(content_id, []).append((dated, source))
     best = {content_id: _best_date(taken.get(content_id), own)[0] for content_id, own in told.items()}
@@ -53,25 +53,15 @@ def dates(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, str]:
 def paths(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, str]:
     """The first place of each of many contents: what an answer shows as its path."""
     with catalog.reading():  # a root may be moved or forgotten meanwhile
-        rows = _of_many(catalog, "SELECT content_id, key, root_id FROM names WHERE content_id", content_ids)
+        rows = catalog.all_of(
+            "SELECT content_id, key, root_id FROM names WHERE content_id IN (?)", content_ids
+        )
         every = {root.id: root for root in roots.roots(catalog)}
     first: dict[int, str] = {}
     for content_id, key, root_id in sorted(rows, key=lambda row: (row[1], row[2])):
         if content_id not in first:
             first[content_id] = every[root_id].place(key)
     return first
-
-
-_AT_ONCE = 500
-"""Contents that one statement asks for: SQLite takes a limited number of values."""
-
-
-def _of_many(catalog: Catalog, sql: str, content_ids: Sequence[int]) -> list[Row]:
-    rows: list[Row] = []
-    for at in range(0, len(content_ids), _AT_ONCE):
-        some = list(content_ids[at : at + _AT_ONCE])
-        rows += catalog.all(f"{sql} IN ({', '.join('?' * len(some))})", some)
-    return rows
 
 
 def _describe(catalog: Catalog, content_id: int) -> Described | None:

@@ -6,6 +6,7 @@ state or a stray file that `sweep` removes.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import uuid
@@ -44,6 +45,27 @@ def place(path: Path, create: Callable[[Path], object]) -> None:
             aside.unlink(missing_ok=True)
         raise
     _flush_folder(path.parent)
+
+
+NO_LINKS = frozenset(
+    (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EINVAL)
+)
+"""What a file system that gives no file a second name says, when it is asked to."""
+
+
+def claim_and_replace(source: Path, target: Path) -> None:
+    """Rename where there are no links: onto an empty file of our own making, so that no other is overwritten.
+
+    Raises FileExistsError where something is at the target, and OSError with nothing left there.
+    """
+    os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    try:
+        _replace(source, target)
+    except OSError:
+        with suppress(OSError):
+            target.unlink()
+        raise
+    _flush_folder(target.parent)
 
 
 def make_folder(path: Path) -> None:

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from picfind.images import tiles
-from picfind.images.tiles import Box
 from picfind.storage.catalog import Catalog
 from picfind.storage.names import within
 from picfind.storage.parts import box_text
-from picfind.types import PAIR, PICTURE, WORDS, Space
+from picfind.types import PAIR, PICTURE, WORDS, Box, Space
 
 _ROWS = (
     "SELECT 1 FROM parts p JOIN rows r ON r.part_id = p.id JOIN segments g ON g.id = r.segment_id "

@@ -12,13 +12,11 @@ from picfind.storage.catalog import Catalog, Transaction
 from picfind.storage.segments import SegmentFile
 from picfind.storage.spaces import kind_of, space_id
 from picfind.storage.wording import text_id
-from picfind.types import PAIR, PICTURE, WORDS, Ids, Space
+from picfind.types import PAIR, PICTURE, WORDS, Box, Ids, Space
 
 REGION = "region"
 DEAD = -1
 """The part of a row that no longer stands for anything."""
-_AT_ONCE = 500
-"""Parts that one statement asks for: SQLite takes a limited number of values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Part:
     kind: str
     sha256: bytes | None = None
     text: str | None = None
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
 
 
 def picture(sha256: bytes) -> Part:
@@ -39,7 +37,7 @@ def picture(sha256: bytes) -> Part:
     return Part(PICTURE, sha256)
 
 
-def region(sha256: bytes, box: tuple[float, float, float, float]) -> Part:
+def region(sha256: bytes, box: Box) -> Part:
     """The part of a piece of a picture."""
     return Part(REGION, sha256, box=box)
 
@@ -90,14 +88,18 @@ def part_id(change: Transaction, part: Part) -> int:
     )
 
 
-def box_text(box: tuple[float, float, float, float]) -> str:
+def box_text(box: Box) -> str:
     """A box as the catalog has it: two that are equal to a millionth are one."""
     return ",".join(f"{edge:.6f}" for edge in box)
 
 
-def keep_regions(
-    change: Transaction, space_id: int, sha256: bytes, boxes: Iterable[tuple[float, float, float, float]]
-) -> None:
+def box_of(text: str) -> Box:
+    """A box out of the text that the catalog has of it."""
+    left, top, width, height = map(float, text.split(","))
+    return left, top, width, height
+
+
+def keep_regions(change: Transaction, space_id: int, sha256: bytes, boxes: Iterable[Box]) -> None:
     """Let go of a picture's regions in a space that are not among these: those of an earlier tiling."""
     kept = [box_text(box) for box in boxes]
     change.run(
@@ -158,28 +160,17 @@ def live_parts(catalog: Catalog, space: Space) -> tuple[Ids, Ids]:
 
 def texts(catalog: Catalog, part_ids: Sequence[int]) -> dict[int, str]:
     """The texts of those parts that have one."""
-    found: dict[int, str] = {}
-    for part in part_ids:
-        row = catalog.first(
-            "SELECT t.text FROM parts p JOIN texts t ON t.id = p.text_id WHERE p.id = ?", (part,)
+    return dict(
+        catalog.all_of(
+            "SELECT p.id, t.text FROM parts p JOIN texts t ON t.id = p.text_id WHERE p.id IN (?)", part_ids
         )
-        if row is not None:
-            found[part] = row[0]
-    return found
+    )
 
 
-def boxes(catalog: Catalog, part_ids: Sequence[int]) -> dict[int, tuple[float, float, float, float]]:
+def boxes(catalog: Catalog, part_ids: Sequence[int]) -> dict[int, Box]:
     """The boxes of those parts that are regions: left, top, width and height as fractions of the upright picture."""
-    found: dict[int, tuple[float, float, float, float]] = {}
-    for at in range(0, len(part_ids), _AT_ONCE):
-        some = list(part_ids[at : at + _AT_ONCE])
-        rows = catalog.all(
-            f"SELECT id, box FROM parts WHERE id IN ({', '.join('?' * len(some))}) AND box IS NOT NULL", some
-        )
-        for part, box in rows:
-            left, top, width, height = map(float, box.split(","))
-            found[part] = (left, top, width, height)
-    return found
+    rows = catalog.all_of("SELECT id, box FROM parts WHERE id IN (?) AND box IS NOT NULL", part_ids)
+    return {part: box_of(box) for part, box in rows}
 
 
 def regions(catalog: Catalog, space: Space) -> Ids:

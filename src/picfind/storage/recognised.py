@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from picfind.storage.catalog import Catalog, Transaction
+from picfind.storage.parts import box_of, box_text
 from picfind.types import RecognisedLine
-
-_AT_ONCE = 500
-"""Contents that one statement asks for: SQLite takes a limited number of values."""
 
 
 def record(change: Transaction, content_id: int, lines: Iterable[RecognisedLine]) -> None:
@@ -21,7 +19,7 @@ def record(change: Transaction, content_id: int, lines: Iterable[RecognisedLine]
     change.run_many(
         "INSERT INTO recognised (content_id, line, text, box, confidence) VALUES (?, ?, ?, ?, ?)",
         [
-            (content_id, number, line.text, _box_text(line.box), line.confidence)
+            (content_id, number, line.text, box_text(line.box), line.confidence)
             for number, line in enumerate(lines)
         ],
     )
@@ -41,15 +39,12 @@ def bring_up_to_date(change: Transaction, content_id: int) -> None:
 def lines_of(catalog: Catalog, content_ids: Sequence[int]) -> dict[int, list[RecognisedLine]]:
     """The lines of each of some contents, in reading order; a content without any is left out."""
     found: dict[int, list[RecognisedLine]] = {}
-    for at in range(0, len(content_ids), _AT_ONCE):
-        some = list(content_ids[at : at + _AT_ONCE])
-        rows = catalog.all(
-            "SELECT content_id, text, box, confidence FROM recognised "
-            f"WHERE content_id IN ({', '.join('?' * len(some))}) ORDER BY content_id, line",
-            some,
-        )
-        for content_id, text, box, confidence in rows:
-            found.setdefault(content_id, []).append(RecognisedLine(text, _box(box), confidence))
+    rows = catalog.all_of(
+        "SELECT content_id, text, box, confidence FROM recognised WHERE content_id IN (?) ORDER BY content_id, line",
+        content_ids,
+    )
+    for content_id, text, box, confidence in rows:
+        found.setdefault(content_id, []).append(RecognisedLine(text, box_of(box), confidence))
     return found
 
 
@@ -61,12 +56,3 @@ def count(catalog: Catalog) -> int:
             "WHERE EXISTS (SELECT 1 FROM names n WHERE n.content_id = r.content_id)"
         )[0]
     )
-
-
-def _box_text(box: tuple[float, float, float, float]) -> str:
-    return ",".join(f"{edge:.6f}" for edge in box)
-
-
-def _box(text: str) -> tuple[float, float, float, float]:
-    left, top, width, height = map(float, text.split(","))
-    return left, top, width, height
