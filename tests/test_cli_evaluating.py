@@ -164,6 +164,37 @@ def test_the_command_writes_the_page(classes: Path, tmp_path: Path) -> None:
     assert "text_to_image: 3 queries of 9 pictures" in text
 
 
+def test_a_page_that_cannot_be_written_is_told_before_the_work(classes: Path, tmp_path: Path) -> None:
+    for page, told in ((tmp_path / "none" / "report.html", "There is no folder"), (tmp_path, "is a folder")):
+        result = picfind("evaluate", f"labelled:{classes}", "--model", "no-such-model", "--html", page)
+        assert result.exit_code == 2
+        assert told in result.stderr, "and not that there is no such model, which comes later"
+
+
+def test_the_figures_are_shown_even_where_the_page_cannot_be_written(classes: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    page.symlink_to(tmp_path / "none" / "report.html")
+    result = picfind(
+        *("evaluate", f"labelled:{classes}", "--model", "builtin", "--task", "image_to_image"),
+        *("--html", page),
+    )
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr
+    assert "mAP" in result.stdout
+
+
+def test_all_with_the_same_words_may_be_right(classes: Path) -> None:
+    rows = [{"image": f"green/{at}.png", "caption": "Green wall" if at else "green  wall"} for at in range(3)]
+    table = classes / "captions.jsonl"
+    table.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    arguments = ("evaluate", f"table:{table}", "--model", "builtin", "--task", "text_to_image")
+    result = picfind(*arguments, "--same-words")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[0].endswith(": 3 pictures, all with the same words are right")
+    assert re.search(r"^hit_at\(1\) +1\.000", result.stdout, re.MULTILINE)
+    assert re.search(r"^hit_at\(1\) +0\.333", picfind(*arguments).stdout, re.MULTILINE)
+
+
 def test_lines_stand_where_their_values_say() -> None:
     drawn = charts.lines([charts.Line("a", [1, 10, 100], [0.0, 0.5, 1.0])], x_label="k", y_label="hit_at(k)")
     points = re.search(r'points="([^"]+)"', drawn)

@@ -288,6 +288,10 @@ def test_the_csv_of_flickr30k_with_its_broken_line(tmp_path: Path) -> None:
         ("image,caption\na.jpg,x\n,x\n", "row 2 has no name"),
         ("image,caption\n../a.jpg,x\n", "row 1 names a picture outside"),
         ("a.jpg#0\tx\nb.jpg y\n", "line 2 has no"),
+        (
+            'image,caption\na.jpg,x\na.jpg,"A dog .\nb.jpg,x\nb.jpg,y\n',
+            "row 2 has a caption of several lines",
+        ),
         ("image,caption\na.jpg,\udcff\n", "line 2 is no text in UTF-8"),
     ],
 )
@@ -329,6 +333,18 @@ def test_paragraphs_of_visual_genome_are_descriptions_of_the_whole(tmp_path: Pat
         listed(f"visual_genome:{tmp_path}?texts=regions+images")
     with pytest.raises(UsageError, match="no texts 'objects'"):
         opened(f"visual_genome:{tmp_path}?texts=objects")
+
+
+def test_what_says_nothing_in_visual_genome_is_passed_over(tmp_path: Path) -> None:
+    """Millions of phrases came from a crowd; an empty one is no reason to refuse them all."""
+    visual_genome(tmp_path)
+    path = tmp_path / "region_descriptions.json"
+    whole = json.loads(path.read_text())
+    whole[0]["regions"][0]["phrase"] = " "
+    write_json(path, whole)
+    write_json(tmp_path / "paragraphs_v1.json", [{"image_id": 2, "paragraph": ""}])
+    texts = [query.text for query in queries_of(f"visual_genome:{tmp_path}").values() if query.text]
+    assert texts == ["the sky", "a red wall"]
 
 
 def test_a_broken_region_is_named(tmp_path: Path) -> None:

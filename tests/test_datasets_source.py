@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from picfind import plugins
 from picfind.datasets import location_of, open_root, open_source, with_queries
+from picfind.datasets._judging import Told, judged
 from picfind.datasets._names import below
 from picfind.datasets.base import (
     IMAGE_TO_IMAGE,
@@ -249,6 +250,33 @@ def test_every_picture_with_the_same_words_may_be_right() -> None:
         "i3": {"t3"},
         "s1": {"a", "b"},
     }
+
+
+def test_queries_of_one_class_share_their_answers_in_a_smaller_gallery_too() -> None:
+    """Else a class of ten thousand pictures would be held ten thousand times."""
+    told = [(name, Told((name,), labels=("dog",))) for name in "abcd"]
+    alike = [query for query in within(judged(told), {"a", "b", "c"}) if query.task == IMAGE_TO_IMAGE]
+    assert [query.right for query in alike] == [{"b", "c"}, {"a", "c"}, {"a", "b"}]
+    assert len({id(query.answers) for query in alike}) == 1
+
+
+def test_queries_that_are_no_part_of_the_gallery_share_one_set() -> None:
+    told = [(name, Told((name,), labels=("dog",), is_query=name in "ab")) for name in "abcd"]
+    alike = [query for query in judged(told) if query.task == IMAGE_TO_IMAGE]
+    assert {query.picture: query.right for query in alike} == {"a": {"c", "d"}, "b": {"c", "d"}}
+    assert alike[0].ignored is alike[1].ignored
+
+
+def test_texts_of_later_pictures_may_be_right_for_an_earlier_one() -> None:
+    """A smaller gallery is cut in the order of the queries, so nothing may name what comes after it."""
+    queries = [
+        replace(text("t1", "a"), text="shoe"),
+        Judged("i1", IMAGE_TO_TEXT, frozenset({"t1"}), picture="a"),
+        replace(text("t2", "b"), text="Shoe"),
+        Judged("i2", IMAGE_TO_TEXT, frozenset({"t2"}), picture="b"),
+    ]
+    found = {query.id: query.answers for query in within(same_words(queries), {"a", "b"})}
+    assert found == {"t1": {"a", "b"}, "t2": {"a", "b"}, "i1": {"t1", "t2"}, "i2": {"t1", "t2"}}
 
 
 def last_report(source: str, store: Store) -> Report:

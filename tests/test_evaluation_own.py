@@ -146,6 +146,35 @@ def test_a_root_that_is_gone_is_told(indexed: Gallery, tmp_path: Path) -> None:
         run(indexed)
 
 
+def test_a_root_that_cannot_be_read_is_left_out(indexed: Gallery, tmp_path: Path) -> None:
+    """Its table was broken meanwhile."""
+    write_photo(tmp_path / "more" / "a.png", seed=9)
+    table = tmp_path / "more" / "captions.jsonl"
+    table.write_text('{"image": "a.png", "caption": "a"}', encoding="utf-8")
+    indexed.index(f"table:{table}")
+    assert run(indexed).pictures == 10
+    table.write_text('{"image": "a.p', encoding="utf-8")
+    found = run(indexed)
+    assert found.pictures == 9
+    assert any("is left out" in told and "captions.jsonl, line 1" in told for told in found.warnings)
+
+
+def test_a_file_that_has_changed_is_left_out(indexed: Gallery, tmp_path: Path) -> None:
+    """The vector that the gallery has is that of another picture."""
+    write_photo(tmp_path / "photos" / "red" / "0.png", colour="blue", seed=7, size=(97, 64))
+    found = run(indexed)
+    assert found.pictures == 8
+    assert any("after they were indexed: 1." in told for told in found.warnings)
+
+
+def test_copies_are_at_hand_in_every_fold(indexed: Gallery) -> None:
+    found = run(indexed, options=Options(fold=3))
+    trial = trial_of(found, own.COPIES)
+    assert (len(trial.fields), len(trial.queries), trial.candidates) == (3, 27, 3)
+    with pytest.raises(UsageError, match="There are 9 pictures: fewer than one fold of 10"):
+        run(indexed, options=Options(fold=10))
+
+
 def test_an_empty_gallery(gallery: Gallery) -> None:
     with pytest.raises(UsageError, match="no pictures yet"):
         own.evaluate_own(gallery.store, [], Settings())
@@ -229,6 +258,25 @@ def test_advice(models: dict[str, tuple[float, float, str]], p: float, chosen: s
     assert found.model == chosen
     assert why in found.reason
     assert f"captions hit_at(10) {models[chosen][0]:.3f}" in found.reason
+
+
+def without_words(found: Evaluation, name: str) -> Evaluation:
+    models = tuple(
+        replace(model, card=replace(model.card, towers=("image",))) if model.name == name else model
+        for model in found.models
+    )
+    return replace(found, models=models)
+
+
+def test_a_model_that_reads_words_is_taken_before_one_that_does_not() -> None:
+    """A gallery without captions asks none, and is searched by words all the same."""
+    models = {"eyes": (0.8, 10.0, "MIT"), "both": (0.79, 90.0, "MIT")}
+    found = advise(without_words(judged(models, 0.4), "eyes"))
+    assert found.model == "both"
+    assert "for the words that it reads too" in found.reason
+    best = advise(without_words(judged(models, 0.001), "eyes"))
+    assert best.model == "eyes"
+    assert "It encodes no words: to search by words, another one is needed." in best.reason
 
 
 def test_few_queries_give_no_advice() -> None:

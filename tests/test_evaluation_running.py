@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -15,13 +16,15 @@ from benchmarks import builtin_quality, picture_to_picture
 from picfind.datasets import open_source, with_queries
 from picfind.datasets.base import IMAGE_TO_IMAGE, IMAGE_TO_TEXT, TEXT_TO_IMAGE, JudgedDataset
 from picfind.encoders.base import Encoder
-from picfind.errors import EncoderError, MissingSourceError, UnknownModelError, UsageError
-from picfind.evaluation import scoring
+from picfind.errors import DownloadError, EncoderError, MissingSourceError, UnknownModelError, UsageError
+from picfind.evaluation import scoring, speed
+from picfind.evaluation.listing import listed
 from picfind.evaluation.results import Evaluation, plain
 from picfind.evaluation.running import Options, evaluate
 from picfind.settings import Settings
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder, toy_pair, toy_words
+from picfind.types import Fingerprint, Item
 from tests.photos import SHARED, write_photo
 
 COLOURS = ("red", "green", "blue", "yellow")
@@ -143,6 +146,29 @@ def test_a_limit_draws_by_the_seed(captioned: Make) -> None:
     assert list(one.items) == list(again.items)
     assert list(one.items) != list(other.items)
     assert one.results[0].entries[0].figures == again.results[0].entries[0].figures
+
+
+def test_of_a_drawn_part_nothing_else_is_held(captioned: Make) -> None:
+    """Visual Genome has fifty phrases for each of 108,077 pictures."""
+    rows = [(f"{colour}{at}.png", f"{colour} {at}") for at in range(5) for colour in COLOURS]
+    found = run(captioned(rows), limit=6)
+    trial = found.results[0].trial
+    assert (len(trial.queries), trial.left_out) == (6, 0), "queries about others are not asked, not left out"
+    assert not any(item.words for item in found.items.values())
+
+
+def test_words_stay_in_a_gallery_that_is_kept(captioned: Make, tmp_path: Path) -> None:
+    """It may be one that somebody searches."""
+    run(captioned(), gallery=tmp_path / "kept")
+    with picfind.open(tmp_path / "kept") as kept:
+        assert kept.store.catalog.one("SELECT count(*) FROM words WHERE kind = 'caption'")[0] == len(COLOURS)
+
+
+def test_a_part_that_nothing_asks_for(captioned: Make, tmp_path: Path) -> None:
+    dataset = captioned([("red.png", "red"), *((f"blue{at}.png", "") for at in range(30))])
+    drawn = [seed for seed in range(9) if "red.png" not in str(listed(dataset, limit=1, seed=seed)[0])]
+    with pytest.raises(UsageError, match="any of the pictures that were drawn, 1 in all"):
+        run(dataset, limit=1, seed=drawn[0])
 
 
 def test_models_are_compared(captioned: Make) -> None:
@@ -272,6 +298,38 @@ def test_a_model_without_words_does_what_it_can(classes: JudgedDataset) -> None:
 def test_a_model_of_words_alone_finds_no_pictures(classes: JudgedDataset) -> None:
     with pytest.raises(EncoderError, match="encodes no pictures"):
         run(classes, toy_words())
+
+
+def test_a_model_of_words_beside_one_of_pictures_is_left_out(classes: JudgedDataset) -> None:
+    """As settings name them: one for pictures, one for words."""
+    found = run(classes, toy_words("reader"), toy_encoder())
+    assert [model.name for model in found.models] == ["toy"]
+    assert "The model reader encodes no pictures, so it finds none. It takes no part." in found.warnings
+
+
+def test_all_with_the_same_words_may_be_right(captioned: Make) -> None:
+    rows = [("red1.png", "a wall"), ("blue1.png", "A  wall"), ("green1.png", "green")]
+    alone, together = run(captioned(rows)), run(captioned(rows), same_words=True)
+    assert [len(query.right) for query in alone.results[0].trial.queries] == [1, 1, 1]
+    assert [len(query.right) for query in together.results[0].trial.queries] == [2, 2, 1]
+    assert [len(query.right) for query in together.results[1].trial.queries] == [2, 2, 1]
+    assert together.same_words and plain(together)["same_words"]
+
+
+def test_a_network_that_is_away_is_asked_once_for_the_speed() -> None:
+    asked = []
+
+    def away() -> BinaryIO:
+        asked.append(1)
+        raise DownloadError("nobody answers")
+
+    def gone() -> BinaryIO:
+        asked.append(0)
+        raise FileNotFoundError
+
+    items = [Item(str(at), Fingerprint(""), opens) for at, opens in enumerate([gone, gone, away, away])]
+    assert speed.picture_ms(toy_encoder(), items) is None
+    assert asked == [0, 0, 1]
 
 
 def test_an_unknown_model(classes: JudgedDataset) -> None:

@@ -72,6 +72,12 @@ def test_flickr30k_with_bars_and_its_broken_line(tmp_path: Path) -> None:
     ]
 
 
+def test_quotation_marks_of_flickr30k_are_part_of_captions(tmp_path: Path) -> None:
+    text = 'image_name| comment_number| comment\n1.jpg| 0| "A man walks .\n1.jpg| 1| A "big" dog | a cat .\n'
+    found = rows(tmp_path, "results.csv", text)
+    assert [row["comment"] for row in found] == ['"A man walks .', 'A "big" dog | a cat .']
+
+
 COCO = {
     "info": {"description": "COCO 2017 Dataset", "year": 2017},
     "licenses": [{"id": 4, "name": "Attribution License"}],

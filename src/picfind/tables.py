@@ -33,6 +33,8 @@ _LONGEST_LINE = 1 << 24
 _MOST_JSON = 1 << 29
 """Bytes of a `.json` file, which has to be read as a whole: some five times COCO's largest."""
 _DELIMITERS = ",\t;|"
+_LOOSE_BARS = re.compile(r"\| ")
+"""Flickr30k's results.csv was never written by a CSV program: a quotation mark in it is part of a caption."""
 _TOKEN_LINE = re.compile(r"([^\t]+)#\d+\t(.+)")
 _NO_UTF8 = re.compile("[\ud800-\udfff]")
 
@@ -103,7 +105,8 @@ def _tokens(first: str, lines: _Lines) -> Iterator[Row]:
 
 def _cells(first: str, lines: _Lines) -> Iterator[Row]:
     delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(_with(first, lines), delimiter=delimiter, skipinitialspace=True)
+    dialect = _Loose if delimiter == "|" and _LOOSE_BARS.search(first) else csv.excel
+    reader = csv.reader(_with(first, lines), dialect, delimiter=delimiter, skipinitialspace=True)
     try:
         names = [name.strip() for name in next(reader, [])]
         for cells in reader:
@@ -223,6 +226,12 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return _NO_UTF8.sub("\ufffd", value).strip()
     return str(value) if isinstance(value, int | float) else ""
+
+
+class _Loose(csv.excel):
+    """Without quotation marks of its own."""
+
+    quoting = csv.QUOTE_NONE
 
 
 class _Lines(Iterator[str]):

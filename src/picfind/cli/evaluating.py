@@ -13,7 +13,8 @@ import typer
 
 from picfind import encoders
 from picfind.cli import bars
-from picfind.cli.options import GalleryFlag, JsonFlag, ModelFlag, say, settings_of
+from picfind.cli.options import GalleryFlag, JsonFlag, say, settings_of
+from picfind.errors import UsageError
 
 if TYPE_CHECKING:
     from picfind.evaluation.results import Evaluation
@@ -32,7 +33,15 @@ def evaluate(
         ),
     ] = None,
     gallery: GalleryFlag = None,
-    model: ModelFlag = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="NAME",
+            help="A model to measure; repeat it to compare several. Also PICFIND_MODEL.",
+        ),
+    ] = None,
     task: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,6 +63,12 @@ def evaluate(
         int, typer.Option(min=0, metavar="N", help="List so many of the worst queries of each model.")
     ] = 0,
     seed: Annotated[int, typer.Option(min=0, metavar="N", help="What is drawn is drawn by this number.")] = 0,
+    same: Annotated[
+        bool,
+        typer.Option(
+            "--same-words", help="Count every picture with the same words as right: for names of products."
+        ),
+    ] = False,
     as_json: JsonFlag = False,
     html: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a page with charts and example rankings.")
@@ -69,7 +84,12 @@ def evaluate(
 
     settings = settings_of(gallery=gallery, model=model or None)
     told = worst or (10 if as_json or html else 0)
-    options = Options(tuple(task or ()), limit, folds, worst=told, examples=5 if html else 0, seed=seed)
+    examples = 5 if html else 0
+    options = Options(
+        tuple(task or ()), limit, folds, worst=told, examples=examples, seed=seed, same_words=same
+    )
+    if html is not None:
+        _check_place(html)
     with _progress(quiet=quiet) as progress:
         if dataset is None:
             found = _own(settings, options, progress)
@@ -77,16 +97,25 @@ def evaluate(
             found = _judged(dataset, gallery, settings, options, progress)
     for warning in found.warnings:
         say(f"picfind: {warning}")
-    if html is not None:
-        from picfind.cli import evaluation_page
-
-        evaluation_page.write(html, found)
     if as_json:
         from picfind.evaluation.results import plain
 
         typer.echo(json.dumps(plain(found), ensure_ascii=False, indent=2))
     else:
         _show(found, worst)
+    if html is not None:
+        from picfind.cli import evaluation_page
+
+        evaluation_page.write(html, found)
+
+
+def _check_place(page: Path) -> None:
+    """See early that a page can be written, which comes after hours of work. Raises UsageError."""
+    path = page.expanduser()
+    if not path.parent.is_dir():
+        raise UsageError(f"There is no folder {path.parent} for the page. Make it, or name another one.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder. Name a file in it for the page.")
 
 
 def _judged(

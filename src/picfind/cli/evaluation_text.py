@@ -30,14 +30,16 @@ def text(evaluation: Evaluation, *, worst: int = 0) -> str:
 
 def heading(evaluation: Evaluation) -> str:
     """What was evaluated on."""
-    return f"{keys.shown(evaluation.name)}: {counted(evaluation.pictures, 'picture')}"
+    same = ", all with the same words are right" if evaluation.same_words else ""
+    return f"{keys.shown(evaluation.name)}: {counted(evaluation.pictures, 'picture')}{same}"
 
 
 def summary(result: Result) -> str:
     """What was asked of how many."""
     trial = result.trial
     what = counted(trial.candidates, "text" if trial.task == IMAGE_TO_TEXT else "picture")
-    asked = f"{trial.name}: {len(trial.queries):,} queries of {what}"
+    number = len(trial.queries)
+    asked = f"{trial.name}: {number:,} {'query' if number == 1 else 'queries'} of {what}"
     task = "" if trial.name == trial.task else f" ({trial.task})"
     folds = f", the mean over {len(trial.fields)} galleries" if len(trial.fields) > 1 else ""
     left = f"; {trial.left_out:,} without a right answer there are left out" if trial.left_out else ""

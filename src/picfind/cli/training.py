@@ -110,7 +110,7 @@ def _show(published: Published) -> None:
 
 
 class _Bar:
-    """Tells of preparation, steps and validations: a bar where somebody looks, else a line a validation."""
+    """Tells of preparation, steps and validations: a bar where somebody looks, else a line for each that takes long."""
 
     def __init__(self, shown: Any, *, quiet: bool) -> None:
         self._shown, self._quiet = shown, quiet
@@ -133,6 +133,9 @@ class _Bar:
 
     def _move(self, what: str, done: int, all_: int, beside: str = "") -> None:
         if self._shown is None:
+            if what not in self._tasks and not beside and not self._quiet:
+                say(f"{what}: {all_:,}")
+            self._tasks.setdefault(what, None)
             return
         if what not in self._tasks:
             self._tasks[what] = self._shown.add_task(what, total=all_, beside=beside)

@@ -81,7 +81,8 @@ class _Classes:
         group = "+".join(told.labels)
         unsure = frozenset().union(*(self._doubts.get(label, ()) for label in told.labels))
         alike = self._sharing(told.labels)
-        ignored = self._apart | {key} | (unsure - alike)
+        besides = {key} | (unsure - alike)
+        ignored = self._apart if besides <= self._apart else self._apart | besides  # one set for all, mostly
         if (told.is_query or not self._apart) and alike - ignored:
             yield Judged(f"{key}#alike", IMAGE_TO_IMAGE, alike, picture=key, ignored=ignored, group=group)
         names = frozenset(map(_id, filter(_is_named, told.labels)))

@@ -130,6 +130,8 @@ def folds(keys: Sequence[str], size: int) -> list[frozenset[str]]:
 def same_words(queries: Iterable[Judged]) -> list[Judged]:
     """The queries where every picture with the same words is right, whatever their case: products have names, and
     two photos of one product have one name. The papers on captions count the one picture alone.
+
+    Those of `image_to_text` come last, behind all texts that may be right for them now.
     """
     found = list(queries)
     words = {query.id: " ".join(query.text.casefold().split()) for query in found if query.text is not None}
@@ -147,7 +149,7 @@ def same_words(queries: Iterable[Judged]) -> list[Judged]:
             return replace(query, answers=frozenset().union(*(texts[words[text]] for text in query.answers)))
         return query
 
-    return [widened(query) for query in found]
+    return sorted(map(widened, found), key=lambda query: query.task == IMAGE_TO_TEXT)
 
 
 def within(queries: Iterable[Judged], keys: Collection[str]) -> Iterator[Judged]:
@@ -157,9 +159,15 @@ def within(queries: Iterable[Judged], keys: Collection[str]) -> Iterator[Judged]
     whose picture is not there, is left out.
     """
     texts: set[str] = set()
+    cut: dict[frozenset[str], frozenset[str]] = {}
     for query in queries:
         there = query.picture is None or query.picture in keys
-        answers = query.answers.intersection(texts if query.task == IMAGE_TO_TEXT else keys)
+        if query.task == IMAGE_TO_TEXT or len(query.answers) == 1:
+            answers = query.answers.intersection(texts if query.task == IMAGE_TO_TEXT else keys)
+        else:  # those of one class share a set, which may be as large as the dataset
+            answers = cut.get(query.answers) or cut.setdefault(
+                query.answers, query.answers.intersection(keys)
+            )
         if there and answers - query.ignored:
             if query.task == TEXT_TO_IMAGE:
                 texts.add(query.id)

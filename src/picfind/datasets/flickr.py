@@ -105,6 +105,11 @@ def _captions(path: Path) -> dict[str, list[str]]:
                 f"{_shown(path)}, row {number} has no {'caption' if name else 'name of a picture'}. Load the file again, "
                 "or correct it."
             )
+        if "\n" in caption:
+            raise UsageError(
+                f"{_shown(path)}, row {number} has a caption of several lines, the first of which is "
+                f"{keys.shown(caption.partition(chr(10))[0])!r}. Look for a quotation mark that is not closed."
+            )
         if below(name) != name:
             raise UsageError(
                 f"{_shown(path)}, row {number} names a picture outside of its folder: {keys.shown(name)}."

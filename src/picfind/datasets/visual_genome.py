@@ -63,7 +63,8 @@ def _read(place: Place) -> Iterator[Told]:
         if of not in pictures:
             raise record.error(f"is about the picture {of}, which {_PICTURES} does not have")
         left.pop(of, None)
-        regions = tuple(_region(region, pictures[of]) for region in record.records("regions"))
+        said = (region for region in record.records("regions") if not _is_silent(region, "phrase"))
+        regions = tuple(_region(region, pictures[of]) for region in said)
         yield Told(pictures[of].places, captions=paragraphs.get(of, ()), regions=regions)
     for of in left:  # without any region
         yield Told(pictures[of].places, captions=paragraphs.get(of, ()))
@@ -87,9 +88,16 @@ def _paragraphs(place: Place) -> dict[int, tuple[str, ...]]:
     """A few pictures have two."""
     found: dict[int, tuple[str, ...]] = {}
     for record in records(place.path / _PARAGRAPHS):
-        of = record.number("image_id")
-        found[of] = (*found.get(of, ()), record.text("paragraph"))
+        if not _is_silent(record, "paragraph"):
+            of = record.number("image_id")
+            found[of] = (*found.get(of, ()), record.text("paragraph"))
     return found
+
+
+def _is_silent(record: Record, name: str) -> bool:
+    """Whether somebody of the crowd has sent an empty text: it says nothing, and is no damage to the file."""
+    text = record.values.get(name)
+    return isinstance(text, str) and not text.strip()
 
 
 def _picture(record: Record) -> _Picture:

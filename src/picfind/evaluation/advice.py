@@ -1,4 +1,5 @@
-"""Which model to take: as good as the best at everything, as far as can be told; then the one that costs least."""
+"""Which model to take: as good as the best at everything, as far as can be told; then one that reads words too, since a
+gallery without captions asks none; then the one that costs least."""
 
 from __future__ import annotations
 
@@ -35,22 +36,33 @@ def advise(evaluation: Evaluation) -> Advice:
 
 
 def _cheapest(good: Sequence[Model], able: Sequence[Model], telling: Sequence[Result]) -> Advice:
-    chosen = min(good, key=lambda model: (_is_bound(model), _slowness(model, good), -_mean(model, telling)))
-    figures = _figures(chosen, telling)
+    chosen = min(
+        good,
+        key=lambda model: (
+            not _reads(model),
+            _is_bound(model),
+            _slowness(model, good),
+            -_mean(model, telling),
+        ),
+    )
+    lacks = "" if _reads(chosen) else " It encodes no words: to search by words, another one is needed."
+    figures = f"{_figures(chosen, telling)}.{lacks}"
     if len(able) == 1:
         return Advice(
-            chosen.name, f"No other was asked everything {figures}. Name more with --model to compare."
+            chosen.name, f"No other was asked everything {figures} Name more with --model to compare."
         )
     if len(good) == 1:
-        return Advice(chosen.name, f"It finds best, beyond chance {figures}.")
+        return Advice(chosen.name, f"It finds best, beyond chance {figures}")
     others = ", ".join(model.name for model in good if model is not chosen)
     return Advice(
         chosen.name,
-        f"These queries cannot tell it from {others}; of these it is the one to take for {_why(chosen, good)} {figures}.",
+        f"These queries cannot tell it from {others}; of these it is the one to take for {_why(chosen, good)} {figures}",
     )
 
 
 def _why(chosen: Model, good: Sequence[Model]) -> str:
+    if _reads(chosen) and not all(_reads(model) for model in good):
+        return "the words that it reads too"
     if any(_is_bound(model) for model in good) and not _is_bound(chosen):
         return f"its licence ({chosen.card.licence})"
     if any(_slowness(model, good) > _slowness(chosen, good) for model in good):
@@ -86,6 +98,11 @@ def _is_worse(model: Model, result: Result, able: Sequence[Model]) -> bool:
         and compared.difference.p < _LEVEL
         for compared in result.compared
     )
+
+
+def _reads(model: Model) -> bool:
+    """Whether it encodes words."""
+    return "text" in model.card.towers
 
 
 def _is_bound(model: Model) -> bool:

@@ -43,8 +43,12 @@ class Contestant:
         return replace(loaded, card=card, pair=None)
 
 
-def contestants(models: Sequence[str | Encoder], settings: Settings) -> list[Contestant]:
-    """Models by name, folder or as they are; each once. Raises UnknownModelError, ModelFilesError, EncoderError."""
+def contestants(models: Sequence[str | Encoder], settings: Settings, warnings: list[str]) -> list[Contestant]:
+    """Models by name, folder or as they are; each once.
+
+    Those of words alone are left out with a warning: many people name one beside that of their pictures, to match
+    captions with. Raises UnknownModelError, ModelFilesError; EncoderError where no other is left.
+    """
     found: dict[str, Contestant] = {}
     for model in models:
         one = (
@@ -52,12 +56,14 @@ def contestants(models: Sequence[str | Encoder], settings: Settings) -> list[Con
             if isinstance(model, Encoder)
             else Contestant(encoders.find(model, settings))
         )
-        if "image" not in one.card.towers:
-            raise EncoderError(
-                f"The model {one.card.name} encodes no pictures, so it finds none. Name another one."
-            )
         found.setdefault(one.card.name, one)
-    return list(found.values())
+    able = [one for one in found.values() if "image" in one.card.towers]
+    for name in (name for name, one in found.items() if "image" not in one.card.towers):
+        blind = f"The model {name} encodes no pictures, so it finds none."
+        if not able:
+            raise EncoderError(f"{blind} Name another one.")
+        warnings.append(f"{blind} It takes no part.")
+    return able
 
 
 def check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,30 +37,51 @@ class Chosen:
         return replace(self, items_by_key={key: self.items_by_key[key] for key in wanted})
 
 
-def listed(dataset: Dataset, *, limit: int | None = None, seed: int = 0) -> tuple[Chosen, list[str]]:
+def listed(
+    dataset: Dataset, *, limit: int | None = None, seed: int = 0, words: bool = True
+) -> tuple[Chosen, list[str]]:
     """The pictures of a dataset, at most so many, in its order; and what could not be listed.
 
-    Raises UsageError where there are none, and what `items` raises.
+    With `words` unset they come without what is said of them, which can be far more than they are. Where some are drawn,
+    the dataset is listed twice, so that no more than these are held. Raises UsageError where there are none, and what
+    `items` raises.
     """
-    found: dict[str, Item] = {}
     gaps: list[Gap] = []
-    for entry in dataset.items():
-        if isinstance(entry, Item):
-            found.setdefault(entry.key, entry)
-        else:
-            gaps.append(entry)
+    chosen = None if limit is None else frozenset(drawn(_named(dataset), limit, seed))
+    found = _items(dataset, chosen, gaps, words=words)
     if not found:
         where = keys.shown(dataset.location)
         raise UsageError(
             f"{where} ({dataset.kind}) has no pictures. Name another split, or check what lies there."
         )
-    chosen = {key: found[key] for key in drawn(list(found), limit, seed)}
+    return Chosen(dataset.kind, dataset.location, found), _told(gaps)
+
+
+def _named(dataset: Dataset) -> list[str]:
+    """All keys, each once, in their order."""
+    return list(dict.fromkeys(entry.key for entry in dataset.items() if isinstance(entry, Item)))
+
+
+def _items(
+    dataset: Dataset, chosen: Collection[str] | None, gaps: list[Gap], *, words: bool
+) -> dict[str, Item]:
+    """The chosen items by key, or all of them; gaps are added to `gaps`."""
+    found: dict[str, Item] = {}
+    for entry in dataset.items():
+        if not isinstance(entry, Item):
+            gaps.append(entry)
+        elif chosen is None or entry.key in chosen:
+            found.setdefault(entry.key, entry if words else replace(entry, words=(), sidecars=()))
+    return found
+
+
+def _told(gaps: Sequence[Gap]) -> list[str]:
     warnings = [
         f"{gap.reason}{f' ({keys.shown(gap.prefix)})' if gap.prefix else ''}" for gap in gaps[:_SHOWN_GAPS]
     ]
     if len(gaps) > _SHOWN_GAPS:
         warnings.append(f"... and {len(gaps) - _SHOWN_GAPS:,} more stretches that could not be listed.")
-    return Chosen(dataset.kind, dataset.location, chosen), warnings
+    return warnings
 
 
 def drawn(names: Sequence[str], limit: int | None, seed: int) -> list[str]:

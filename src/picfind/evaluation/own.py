@@ -77,16 +77,17 @@ def evaluate_own(
         raise UsageError(
             f"The gallery {gallery.folder} has no pictures yet. Index some: picfind index FOLDER."
         )
-    entrants = contestants(names, settings)
+    told: list[str] = []
+    entrants = contestants(names, settings, told)
     progress("listing", 0, 0)
-    source = _source(gallery, settings, options)
+    source = _source(gallery, settings, options, told)
     with workshop(None) as aside:
         found = measure(source, entrants, aside, settings, options=options, progress=progress)
     return replace(found, advice=advice.advise(found))
 
 
-def _source(gallery: Store, settings: Settings, options: Options) -> Source:
-    pictures, warnings = _pictures(gallery, settings, options)
+def _source(gallery: Store, settings: Settings, options: Options, warnings: list[str]) -> Source:
+    pictures = _pictures(gallery, settings, options, warnings)
     copies = _copies(pictures, options.seed)
     asked = [
         Asked(CAPTIONS, TEXT_TO_IMAGE, _of_captions(gallery, pictures, frozenset(copies))),
@@ -112,26 +113,38 @@ def _source(gallery: Store, settings: Settings, options: Options) -> Source:
     )
 
 
-def _pictures(gallery: Store, settings: Settings, options: Options) -> tuple[list[_Picture], list[str]]:
-    """Pictures whose files are there, each content once; and what could not be listed."""
-    rows = gallery.catalog.all("SELECT root_id, key, content_id FROM names ORDER BY id")
-    contents = {(root_id, key): content for root_id, key, content in rows}
-    warnings: list[str] = []
+def _pictures(gallery: Store, settings: Settings, options: Options, warnings: list[str]) -> list[_Picture]:
+    """The pictures that are taken; warnings say what is left out."""
+    there = _there(gallery, settings, warnings)
+    chosen = set(drawn([picture.key for picture in there], options.limit or LIMIT, options.seed))
+    if len(chosen) < len(there):
+        warnings.append(
+            f"{len(chosen):,} of {len(there):,} pictures were drawn; --limit takes another number of them."
+        )
+    return [picture for picture in there if picture.key in chosen]
+
+
+def _there(gallery: Store, settings: Settings, warnings: list[str]) -> list[_Picture]:
+    """Pictures whose files are there as they were indexed, each content once."""
+    rows = gallery.catalog.all("SELECT root_id, key, content_id, fingerprint FROM names ORDER BY id")
+    known = {(root_id, key): (content, mark) for root_id, key, content, mark in rows}
     first: dict[int, _Picture] = {}
+    changed = 0
     for root in roots.roots(gallery.catalog):
         try:
-            for item in open_root(root.kind, root.location, settings).items():
-                content = contents.get((root.id, item.key)) if isinstance(item, Item) else None
-                if isinstance(item, Item) and content is not None:
+            listed = open_root(root.kind, root.location, settings).items()
+            for item in (entry for entry in listed if isinstance(entry, Item)):
+                content, mark = known.get((root.id, item.key), (None, ""))
+                if content is not None and item.fingerprint == mark:
                     first.setdefault(content, _picture(root, item, content))
-        except SourceError as error:
-            warnings.append(str(error))
-    chosen = set(drawn([picture.key for picture in first.values()], options.limit or LIMIT, options.seed))
-    if len(chosen) < len(first):
+                changed += content is not None and item.fingerprint != mark
+        except (SourceError, UsageError) as error:  # a table is broken, a plug-in is not here: others are
+            warnings.append(f"{keys.shown(root.location)} is left out: {error}")
+    if changed:
         warnings.append(
-            f"{len(chosen):,} of {len(first):,} pictures were drawn; --limit takes another number of them."
+            f"Files left out since they changed after they were indexed: {changed:,}. `picfind index` reads them again."
         )
-    return [picture for picture in first.values() if picture.key in chosen], warnings
+    return list(first.values())
 
 
 def _picture(root: Root, item: Item, content: int) -> _Picture:

@@ -74,6 +74,8 @@ class Evaluation:
     warnings: tuple[str, ...] = ()
     seed: int = 0
     advice: Advice | None = None
+    same_words: bool = False
+    """Whether every picture with the same words counted as right."""
     items: Mapping[str, Item] = field(default_factory=dict, repr=False)
 
 
@@ -83,6 +85,7 @@ def plain(evaluation: Evaluation) -> dict[str, Any]:
         "dataset": evaluation.name,
         "pictures": evaluation.pictures,
         "seed": evaluation.seed,
+        "same_words": evaluation.same_words,
         "models": [_model(model) for model in evaluation.models],
         "trials": [_result(result) for result in evaluation.results],
         "advice": asdict(evaluation.advice) if evaluation.advice else None,

@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import combinations
+from itertools import chain, combinations
 from pathlib import Path
 
 from picfind import keys
-from picfind.datasets.base import IMAGE_TO_IMAGE, Judged, JudgedDataset
+from picfind.datasets.base import IMAGE_TO_IMAGE, Judged, JudgedDataset, same_words, within
 from picfind.encoders.base import Encoder
 from picfind.errors import UsageError
 from picfind.evaluation import scoring, speed, statistics, trials, vectors
@@ -40,7 +40,8 @@ _SHOWN_REFUSALS = 3
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to evaluate. `limit` pictures are drawn where there are more; `fold` cuts the gallery into galleries of so many
-    pictures; `worst` and `examples` queries of each trial are told in detail. All that is drawn is drawn by `seed`."""
+    pictures; `worst` and `examples` queries of each trial are told in detail. All that is drawn is drawn by `seed`.
+    `same_words` counts every picture with the same words as right, for names of products."""
 
     tasks: tuple[str, ...] = ()
     limit: int | None = None
@@ -48,6 +49,7 @@ class Options:
     worst: int = 10
     examples: int = 5
     seed: int = 0
+    same_words: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,33 @@ def evaluate(
     that cannot do what is asked; and what listing, indexing and loading raise.
     """
     options = options or Options()
-    entrants = contestants(models, settings)
+    told: list[str] = []
+    entrants = contestants(models, settings, told)
     progress("listing", 0, 0)
-    chosen, warnings = listed(dataset, limit=options.limit, seed=options.seed)
-    everything = tuple(dataset.queries())
+    chosen, warnings = listed(dataset, limit=options.limit, seed=options.seed, words=gallery is not None)
+    everything = _queries(dataset, chosen, options)
     asked = tuple(trials.by_task(everything, options.tasks, name=dataset.name))
-    source = Source(dataset.name, chosen, everything, asked, warnings=tuple(warnings))
+    source = Source(dataset.name, chosen, everything, asked, warnings=(*told, *warnings))
     with workshop(gallery) as store:
-        return measure(source, entrants, store, settings, options=options, progress=progress)
+        found = measure(source, entrants, store, settings, options=options, progress=progress)
+    return replace(found, same_words=options.same_words)
+
+
+def _queries(dataset: JudgedDataset, chosen: Chosen, options: Options) -> tuple[Judged, ...]:
+    """The queries about the chosen pictures: of a few that were drawn from very many, no others are ever held.
+
+    Raises UsageError where there are queries, and none of them is about these.
+    """
+    first = next(queries := dataset.queries(), None)
+    every = chain(() if first is None else (first,), queries)
+    some = every if options.limit is None else within(every, chosen.items_by_key.keys())
+    found = tuple(same_words(some) if options.same_words else some)
+    if first is not None and not found:
+        raise UsageError(
+            f"No query of {dataset.name} is about any of the pictures that were drawn, {len(chosen.items_by_key):,} in all. "
+            "Draw more of them (--limit)."
+        )
+    return found
 
 
 @contextmanager
@@ -138,10 +159,11 @@ def measure(
     ]
     if not usable:
         raise UsageError(f"None of the pictures of {source.name} can be used. " + " ".join(bench.warnings))
-    asked = trials.trials(source.asked, source.everything, usable, fold=options.fold)
+    count = sum(1 for key in usable if key not in source.apart)
+    asked = trials.trials(source.asked, source.everything, usable, fold=options.fold, apart=source.apart)
     if not asked:
         raise UsageError(
-            f"No query of {source.name} has a right answer among the {len(usable):,} pictures that can be used. "
+            f"No query of {source.name} has a right answer among the {count:,} pictures that can be used. "
             "Take more of them (--limit), or check that the pictures are there."
         )
     entries: dict[str, list[Entry]] = {trial.name: [] for trial in asked}
@@ -152,7 +174,6 @@ def measure(
     results = tuple(
         _compared(trial, entries[trial.name], options.seed) for trial in asked if entries[trial.name]
     )
-    count = sum(1 for key in usable if key not in source.apart)
     warnings, items = tuple(bench.warnings), source.chosen.items_by_key
     return Evaluation(source.name, count, tuple(told), results, warnings, options.seed, items=items)
 

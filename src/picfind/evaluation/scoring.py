@@ -150,13 +150,14 @@ class _Block:
 
 def _blocks(trial: Trial, field: Field, pictures: Vectors, texts: Vectors) -> Iterator[_Block]:
     columns = {name: at for at, name in enumerate(field.candidates)}
+    ignored = {names: _columns(names, columns) for names in {query.ignored for query in field.queries}}
     asking, ranked = _sides(trial, field, pictures, texts)
     step = max(1, _HELD_SCORES // len(field.candidates))
     for start in range(0, len(field.queries), step):
         some = field.queries[start : start + step]
         scores = _scores(asking[start : start + step], ranked)
         right = [_columns(query.right, columns) for query in some]
-        yield _Block(scores, right, [_columns(query.ignored, columns) for query in some])
+        yield _Block(scores, right, [ignored[query.ignored] for query in some])
 
 
 def _sides(trial: Trial, field: Field, pictures: Vectors, texts: Vectors) -> tuple[Floats, Floats]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from picfind.encoders.base import Encoder
+from picfind.errors import DownloadError
 from picfind.types import Item
 
 T = TypeVar("T")
@@ -38,11 +39,21 @@ class Speed:
 
 def picture_ms(encoder: Encoder, items: Sequence[Item]) -> float | None:
     """Of a few pictures, one by one. None where none of them can be opened."""
+    return _median_ms(lambda data: encoder.encode_images([data]), _read(items)) if encoder.image else None
+
+
+def _read(items: Sequence[Item]) -> list[bytes]:
+    """The bytes of a few pictures. A network that is away is asked once, since it answers slowly."""
     read = []
     for item in items[: _WARM + _TIMED]:
-        with suppress(OSError, ValueError), item.open() as file:
-            read.append(file.read())
-    return _median_ms(lambda data: encoder.encode_images([data]), read) if encoder.image else None
+        try:
+            with item.open() as file:
+                read.append(file.read())
+        except DownloadError:
+            break
+        except (OSError, ValueError):  # a picture that is broken was told of when it was indexed
+            continue
+    return read
 
 
 def text_ms(encoder: Encoder, texts: Sequence[str]) -> float | None:

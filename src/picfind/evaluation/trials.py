@@ -6,7 +6,7 @@ figures are then means over all queries of all fields.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from picfind.datasets.base import IMAGE_TO_IMAGE, IMAGE_TO_TEXT, TEXT_TO_IMAGE, Judged, folds, within
@@ -64,7 +64,8 @@ class Trial:
         most = 0
         for field in self.fields:
             there = frozenset(field.candidates)
-            most = max(most, len(there) - min(len(query.ignored & there) for query in field.queries))
+            ignored = {query.ignored for query in field.queries}
+            most = max(most, len(there) - min(len(some & there) for some in ignored))
         return most
 
 
@@ -90,17 +91,24 @@ def by_task(queries: Iterable[Judged], tasks: Sequence[str], *, name: str) -> li
 
 
 def trials(
-    asked: Sequence[Asked], everything: Sequence[Judged], keys: Sequence[str], *, fold: int | None = None
+    asked: Sequence[Asked],
+    everything: Sequence[Judged],
+    keys: Sequence[str],
+    *,
+    fold: int | None = None,
+    apart: Collection[str] = frozenset(),
 ) -> list[Trial]:
     """What can be asked of a gallery of these keys, in folds of so many pictures where `fold` is given.
 
-    `everything` are all queries in the dataset's order: `image_to_text` ranks the texts among them. A trial without any
-    query left is left out. Raises UsageError for a fold that is larger than the gallery.
+    `everything` are all queries in the dataset's order: `image_to_text` ranks the texts among them. Keys `apart` are
+    queries and no part of the gallery: they are at hand in every fold. A trial without any query left is left out.
+    Raises UsageError for a fold that is larger than the gallery.
     """
-    galleries = folds(keys, fold) if fold else [frozenset(keys)]
+    pictures = [key for key in keys if key not in apart]
+    galleries = [one.union(apart) for one in folds(pictures, fold)] if fold else [frozenset(keys)]
     if not galleries:
         raise UsageError(
-            f"There are {len(keys):,} pictures: fewer than one fold of {fold:,}. Make --folds smaller."
+            f"There are {len(pictures):,} pictures: fewer than one fold of {fold:,}. Make --folds smaller."
         )
     found = [_trial(one, everything, keys, galleries) for one in asked]
     return [trial for trial in found if trial.fields]
