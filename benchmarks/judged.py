@@ -10,6 +10,7 @@ import numpy as np
 
 import picfind
 from benchmarks.builtin_quality import encode_photos, encode_texts, read_lines
+from picfind.encoders import builtin
 from picfind.search import calibration
 
 if TYPE_CHECKING:
@@ -30,7 +31,9 @@ _SUBJECTS = (
 SUBJECTS = tuple(_SUBJECTS.split())
 """What is asked for, each as `a ...`, where at least three photos show it."""
 TRAINED = 800
-"""Photos of each train split that the curves are fitted on."""
+"""Photos of each train split that the curves are fitted on, but for that of `builtin`, which has learned from these."""
+_STARTS = {"builtin-open": "conse", "builtin-image": "features"}
+"""The part of the rows of `builtin` that those of the other models begin with; all end where these end."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,32 @@ def subjects(rows: Sequence[dict[str, Any]]) -> tuple[list[str], NDArray[np.int8
     return names, np.array(found, np.int8)
 
 
+def stretch(model: str, rows: Floats) -> Floats:
+    """The rows (n, dim) of `builtin` as the model `builtin`, `builtin-open` or `builtin-image` has them."""
+    if model not in _STARTS:
+        return rows
+    table = builtin.read_table(builtin.FOLDER)
+    kept = rows[:, next(part["offset"] for part in table if part["name"] == _STARTS[model]) :]
+    unit: Floats = kept / np.linalg.norm(kept, axis=1, keepdims=True)
+    return unit
+
+
+def half(one: Set, *, odd: bool) -> Set:
+    """Every second photo of a set, with its captions."""
+    kept = np.arange(len(one.rows)) % 2 == odd
+    said = kept[one.owner]
+    return Set(
+        one.name,
+        one.pictures[kept],
+        one.captions[said],
+        one.sentences[said],
+        one.owner[said] // 2,
+        [row for row, keep in zip(one.rows, kept, strict=True) if keep],
+    )
+
+
 class Bench:
-    """Two models, `builtin` for words to pictures and `minilm` for words to captions, and the background in both."""
+    """`builtin` and its stretches for words to pictures, `minilm` for words to captions, and the background in all."""
 
     def __init__(self, data: Path, keep: Path | None) -> None:
         self.data, self.keep = data, keep
@@ -88,7 +115,7 @@ class Bench:
         self.to_pictures, self.to_words = encode_texts(self.pictures, texts), encode_texts(self.words, texts)
 
     def read(self, name: str, folder: str, split: str | None = None, *, table: str = "captions.jsonl") -> Set:
-        """One split, or TRAINED photos of it where it is the train split."""
+        """One split; of the train split TRAINED photos, without `captions`, which nobody asks for there."""
         rows = [row for row in read_lines(self.data / folder / table) if split in (None, row.get("split"))]
         if split == "train":
             chosen = self._rng.choice(len(rows), min(TRAINED, len(rows)), replace=False)
@@ -100,7 +127,7 @@ class Bench:
             name,
             self._kept(f"{name}-pictures", lambda: encode_photos(self.pictures, photos)),
             self._kept(f"{name}-captions", lambda: encode_texts(self.pictures, said))
-            if said
+            if said and split != "train"
             else self.to_pictures[:0],
             self._kept(f"{name}-sentences", lambda: encode_texts(self.words, said))
             if said
@@ -123,15 +150,22 @@ class Bench:
     def asked_words(self, one: Set) -> Iterator[Case]:
         """Subjects against pictures, and against the first caption of each picture."""
         names, fits = subjects(one.rows)
-        asked = encode_texts(self.pictures, names) @ one.pictures.T
-        yield Case(f"words, builtin, {one.name}", asked, self.to_pictures @ one.pictures.T, fits)
+        asked = encode_texts(self.pictures, names)
+        for model in ("builtin", "builtin-open"):
+            scores, background = self._against(model, asked, one.pictures)
+            yield Case(f"words, {model}, {one.name}", scores, background, fits)
         texts = one.sentences[np.searchsorted(one.owner, np.arange(len(one.rows)))]
-        asked = encode_texts(self.words, names) @ texts.T
-        yield Case(f"words, minilm, {one.name}", asked, self.to_words @ texts.T, fits)
+        scores = encode_texts(self.words, names) @ texts.T
+        yield Case(f"words, minilm, {one.name}", scores, self.to_words @ texts.T, fits)
+
+    def _against(self, model: str, asked: Floats, pictures: Floats) -> tuple[Floats, Floats]:
+        """Scores (q, n) and the background's (m, n), out of rows of `builtin`."""
+        rows = stretch(model, pictures).T
+        return stretch(model, asked) @ rows, stretch(model, self.to_pictures) @ rows
 
     def asked_captions(self, one: Set) -> Iterator[Captions]:
         """Captions against pictures, and four of each photo's captions against its first."""
-        scores, background = one.captions @ one.pictures.T, self.to_pictures @ one.pictures.T
+        scores, background = self._against("builtin", one.captions, one.pictures)
         yield Captions(f"captions, builtin, {one.name}", scores, background, one.owner)
         first = np.searchsorted(one.owner, np.arange(len(one.rows)))
         asks = np.setdiff1d(np.arange(len(one.owner)), first)
@@ -145,13 +179,11 @@ class Bench:
         names = sorted(set(labels.tolist()))
         asked = encode_texts(self.pictures, [f"a {name.lower().replace('_', ' ')}" for name in names])
         fits = (np.array(names)[:, None] == labels[None]).astype(np.int8)
-        yield Case(
-            "classes by name, builtin", asked @ one.pictures.T, self.to_pictures @ one.pictures.T, fits
-        )
+        for model in ("builtin", "builtin-open"):
+            yield Case(f"classes by name, {model}", *self._against(model, asked, one.pictures), fits)
         asks = np.array([row["role"] == "query" for row in one.rows])
-        parts = [("builtin", slice(None)), ("builtin-image", slice(one.pictures.shape[1] - 256, None))]
-        for model, part in parts:
-            rows = one.pictures[:, part] / np.linalg.norm(one.pictures[:, part], axis=1, keepdims=True)
+        for model in ("builtin", "builtin-open", "builtin-image"):
+            rows = stretch(model, one.pictures)
             gallery = rows[~asks]
             others = gallery[calibration.sample(len(gallery))] @ gallery.T
             same = (labels[asks][:, None] == labels[~asks][None]).astype(np.int8)

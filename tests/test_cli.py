@@ -285,7 +285,7 @@ def test_forget_purge_compact_and_doctor(tmp_path: Path) -> None:
 
 def test_models_are_listed_with_their_licence(monkeypatch: pytest.MonkeyPatch) -> None:
     text = picfind("models").stdout
-    assert "* builtin  640-d, 260 px" in text
+    assert "* builtin  896-d, 260 px" in text
     assert "Apache-2.0" in text
     assert json.loads(picfind("models", "--json").stdout)[0]["name"] == "builtin"
 

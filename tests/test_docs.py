@@ -3,11 +3,12 @@
 A ```console block holds commands after `$ ` and what they print; a ```python block may be followed by a ```text block
 with what it prints; a ```toml block is a config file. The blocks of a page are run in order, in a folder with real
 photos. `...` on a line of its own stands for any lines. What cannot be run has the line `<!-- not run: REASON -->` right
-before it, and nothing else is left out.
+before it, what trains `<!-- run where torch is -->`; nothing else is left out.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 import io
 import re
@@ -49,6 +50,7 @@ PHOTOS = {
 }
 """Photos that scikit-image and scikit-learn ship, and what they are called on the pages."""
 HOME = "/home/ann"
+HAS_TORCH = importlib.util.find_spec("torch") is not None
 UNSTEADY = (
     (r"\b[0-9a-f]{12,64}\b", "HEX"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", "DATE"),
@@ -92,6 +94,7 @@ def blocks(page: Path) -> Iterator[Block]:
     for found in re.finditer(r"^```([^\n]*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE):
         between = text[end : found.start()]
         skipped = re.search(r"<!-- not run: \S[^\n]* -->\n\Z", between) is not None
+        skipped |= between.endswith("<!-- run where torch is -->\n") and not HAS_TORCH
         line = text.count("\n", 0, found.start()) + 1
         yield Block(line, found[1].strip(), found[2], skipped, "" if between.strip() else last)
         end, last = found.end(), found[1].strip()

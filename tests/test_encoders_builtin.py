@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from picfind import plugins
-from picfind.encoders import builtin
+from picfind import encoders, plugins
+from picfind.encoders import _folders, builtin
 from picfind.errors import ModelFilesError
+from picfind.models.check import check
 from picfind.settings import Settings
 from picfind.testing import EncoderSuite
 from tests.builtin_inputs import PHOTOS, SENTENCES, photo, photo_path, pictures, tiles, waves
@@ -89,10 +90,11 @@ def test_it_is_found_by_its_file_name() -> None:
     assert plugins.load("encoders", "builtin") is builtin
 
 
-def test_both_names_are_one_space(card: EncoderCard) -> None:
-    assert builtin.find("builtin-open", SETTINGS) == card
-    assert next(iter(builtin.cards(SETTINGS))) == card
-    assert card.space.name == "builtin"
+def test_three_models_come_out_of_the_files(card: EncoderCard) -> None:
+    names = ["builtin", "builtin-open", "builtin-image"]
+    assert [known.name for known in builtin.cards(Settings(models=()))] == names
+    assert builtin.find("builtin", SETTINGS) == card
+    assert len({builtin.find(name, SETTINGS).space for name in names}) == 3  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("spec", ["", "built", "Builtin", "./builtin", "builtin-closed"])
@@ -139,10 +141,10 @@ def test_decode_size_is_what_the_revision_speaks_of(encoder: Encoder) -> None:
 
 @pytest.mark.parametrize("name", [*PHOTOS, "waves", "tiles"])
 def test_pictures_agree_with_the_reference(encoder: Encoder, reference: dict[str, Floats], name: str) -> None:
-    """The tower in torch, fp32. The shipped fp16 weights give .99999; decoders of JPEG may differ a little."""
+    """The tower in torch, fp32. The shipped weights give .9988 at the least; decoders of JPEG may differ a little."""
     needs_photos()
     row = encode_images(encoder, [pictures()[name]])[0]
-    assert row @ reference[name] > 0.9995
+    assert row @ reference[name] > 0.998
 
 
 @pytest.mark.parametrize("at", range(len(SENTENCES)))
@@ -339,6 +341,166 @@ encoder.text.encode([encoder.text.prepare("a cat")])
     # Importing some versions of onnxruntime says so when a machine's graphics card is odd; nobody can stop that.
     complaints = [line for line in done.stderr.splitlines() if "device_discovery" not in line]
     assert (done.returncode, done.stdout, complaints) == (0, "", [])
+
+
+# builtin-open: without what was learned from photos
+
+
+@pytest.fixture(scope="module")
+def open_one() -> Encoder:
+    found = builtin.find("builtin-open", SETTINGS)
+    assert found is not None
+    return builtin.load(found, SETTINGS)
+
+
+def open_columns() -> slice:
+    rows = {part["name"]: part for part in parts()}
+    return slice(rows["conse"]["offset"], rows["features"]["offset"] + rows["features"]["dim"])
+
+
+def test_the_open_one_is_a_model_of_its_own_under_plain_terms(card: EncoderCard, open_one: Encoder) -> None:
+    own = open_one.card
+    assert own in list(builtin.cards(SETTINGS))
+    assert (own.name, own.family, own.dim, own.licence) == ("builtin-open", "builtin", 640, "Apache-2.0")
+    assert own.towers == ("image", "text") and own.languages == card.languages
+    assert own.space != card.space
+
+
+def test_the_open_one_is_that_stretch_of_the_whole(encoder: Encoder, open_one: Encoder) -> None:
+    images, texts = [tiles(), waves()], ["a cat", "a red ball on a beach"]
+    for whole, found in (
+        (encode_images(encoder, images), encode_images(open_one, images)),
+        (encode_texts(encoder, texts), encode_texts(open_one, texts)),
+    ):
+        stretch = whole[:, open_columns()]
+        np.testing.assert_allclose(found, stretch / np.linalg.norm(stretch, axis=1, keepdims=True), atol=1e-6)
+
+
+def made(folder: Path, told: list[dict[str, Any]]) -> Path:
+    """A folder whose card lists these parts; its graphs are stubs."""
+    for name in builtin.MODEL_FILES:
+        (folder / name).write_bytes(name.encode())
+    whole = json.loads((builtin.FOLDER / "card.json").read_text(encoding="utf-8"))
+    whole["card"]["dim"] = sum(part["dim"] for part in told)
+    (folder / "card.json").write_text(json.dumps({**whole, "parts": told}), encoding="utf-8")
+    return folder
+
+
+CONSE = {"name": "conse", "offset": 0, "dim": 384}
+FEATURES = {"name": "features", "offset": 384, "dim": 256}
+
+
+def test_without_heads_the_open_one_is_the_whole(tmp_path: Path) -> None:
+    own = builtin.read_open_card(made(tmp_path, [CONSE, FEATURES]))
+    assert own.dim == builtin.read_card(tmp_path).dim == 640
+
+
+def test_with_heads_the_open_one_leaves_them_out(tmp_path: Path) -> None:
+    told = [
+        {"name": "heads", "offset": 0, "dim": 100},
+        {**CONSE, "offset": 100},
+        {**FEATURES, "offset": 484},
+    ]
+    own = builtin.read_open_card(made(tmp_path, told))
+    assert (own.dim, builtin.read_card(tmp_path).dim) == (640, 740)
+
+
+@pytest.mark.parametrize("name", builtin.MODEL_FILES)
+def test_the_open_one_changes_with_every_file(tmp_path: Path, name: str) -> None:
+    before = builtin.read_open_card(made(tmp_path, [CONSE, FEATURES])).revision
+    (tmp_path / name).write_bytes(b"another, longer one")
+    assert builtin.read_open_card(tmp_path).revision != before
+    (tmp_path / name).unlink()
+    with pytest.raises(ModelFilesError, match=f"{name} is missing. Reinstall picfind"):
+        builtin.read_open_card(tmp_path)
+
+
+class TestBuiltinOpen(EncoderSuite):
+    def encoder(self) -> Encoder:
+        return builtin.load(builtin.read_open_card(builtin.FOLDER), Settings())
+
+
+# Folders that a recipe made
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of models with one called `mine`: the built-in files, under other terms."""
+    folder = tmp_path_factory.mktemp("models") / "mine"
+    folder.mkdir()
+    for name in builtin.FILES:
+        shutil.copyfile(builtin.FOLDER / name, folder / name)
+    manifest = _folders.Manifest("builtin", "my own photos", "trained by picfind")
+    _folders.write_manifest(folder, manifest)
+    return folder
+
+
+def test_a_trained_folder_is_found_and_listed_as_others_are(trained: Path, card: EncoderCard) -> None:
+    here = Settings(models=(trained.parent,))
+    found = encoders.find("mine", here)
+    assert (found.name, found.family, found.dim) == ("mine", "builtin", card.dim)
+    assert (found.licence, found.source) == ("my own photos", "trained by picfind")
+    assert found.installed and found.towers == ("image", "text")
+    assert found in list(builtin.cards(here)) and found in encoders.cards(here)
+    assert encoders.find(str(trained), Settings(models=())).name == str(trained)
+    assert builtin.find("mine", Settings(models=())) is None
+
+
+def test_a_trained_folder_encodes_as_its_files_do(trained: Path, encoder: Encoder) -> None:
+    mine = encoders.load("mine", Settings(models=(trained.parent,)))
+    np.testing.assert_array_equal(encode_texts(mine, ["a cat"]), encode_texts(encoder, ["a cat"]))
+    np.testing.assert_array_equal(encode_images(mine, [tiles()]), encode_images(encoder, [tiles()]))
+    assert check("mine", Settings(models=(trained.parent,))).problems == ()
+
+
+def test_a_trained_folder_is_never_meant_by_a_shipped_name(trained: Path, card: EncoderCard) -> None:
+    assert builtin.find("builtin", Settings(models=(trained.parent,))) == card
+
+
+def signed(folder: Path) -> Settings:
+    """Make the folder one of this family, with stubs for graphs, and the settings that find it."""
+    folder.mkdir()
+    made(folder, [CONSE, FEATURES])
+    _folders.write_manifest(folder, _folders.Manifest("builtin"))
+    return Settings(models=(folder.parent,))
+
+
+@pytest.mark.parametrize("name", builtin.FILES)
+def test_a_trained_folder_that_lacks_a_file_is_listed_as_damaged(tmp_path: Path, name: str) -> None:
+    here = signed(tmp_path / "mine")
+    assert builtin.problems(tmp_path / "mine") == []
+    (tmp_path / "mine" / name).unlink()
+    (listed,) = [known for known in builtin.cards(here) if known.name == "mine"]
+    assert not listed.installed and name in listed.note
+    assert builtin.problems(tmp_path / "mine") == [f"{name} is missing"]
+    with pytest.raises(ModelFilesError, match=name):
+        encoders.find("mine", here)
+
+
+def test_a_trained_folder_whose_files_changed_is_refused(tmp_path: Path) -> None:
+    here = signed(tmp_path / "mine")
+    (tmp_path / "mine" / "text.onnx").write_bytes(b"another, longer one")
+    with pytest.raises(ModelFilesError, match=r"text\.onnx is not what was pulled or exported"):
+        encoders.find("mine", here)
+
+
+def test_a_trained_folder_with_a_damaged_card_or_graph_says_to_train_again(tmp_path: Path) -> None:
+    here = signed(tmp_path / "mine")
+    mine = encoders.load("mine", here)
+    with pytest.raises(ModelFilesError, match=r"image\.onnx cannot be read.*Train or copy the model again"):
+        encode_images(mine, [tiles()])
+    (tmp_path / "mine" / "card.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ModelFilesError, match=r"card\.json cannot be read.*Train or copy the model again"):
+        encoders.find("mine", here)
+    (problem,) = builtin.problems(tmp_path / "mine")
+    assert "card.json" in problem
+
+
+def test_a_folder_of_another_family_is_not_its_own(tmp_path: Path) -> None:
+    here = signed(tmp_path / "mine")
+    _folders.write_manifest(tmp_path / "mine", _folders.Manifest("clip"))
+    assert builtin.find("mine", here) is None
+    assert not builtin.is_ours(tmp_path / "mine")
 
 
 # builtin-image: the features alone

@@ -213,7 +213,7 @@ def test_specs_of_models_that_there_are_not(spec: str) -> None:
 
 def test_the_card_is_normalised_and_finds_itself() -> None:
     card = encoders.find("joint:builtin-open+minilm@0.60", Settings())
-    assert card.name == "joint:builtin+minilm@0.6"
+    assert card.name == "joint:builtin-open+minilm@0.6"
     assert encoders.find(card.name, Settings()) == card
     assert encoders.find("joint:builtin+minilm@.5", Settings()).name == "joint:builtin+minilm"
     assert (card.dim, card.image_size, card.licence) == (640 + 384, 260, "Apache-2.0")

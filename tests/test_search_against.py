@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from picfind.search import hydration, searcher
 from picfind.search.fusion import Entry, fuse
 from picfind.search.matcher import Matcher
 from picfind.search.query import Kind, Query, Term
+from picfind.search.rankings import confidence
 from picfind.settings import Settings
 from picfind.storage.store import Store
 from picfind.testing import toy_encoder, toy_pair, toy_words
@@ -255,3 +257,20 @@ def test_a_writer_that_forgets_at_every_look_costs_no_hit(
         monkeypatch.setattr(hydration, "hits", forget_first)
         assert len(gallery.search("red", k=3)) == 3
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("scores", "relevance", "sure"),
+    [
+        ((0.9, 0.8, 0.8), (0.1, 0.2, 0.5), (0.5, 0.5, 0.5)),
+        ((0.9, 0.8, 0.7), (0.9, 0.0, 0.1), (0.9, 0.1, 0.1)),
+        ((0.9, 0.8, 0.8, 0.7), (0.3, 0.5, 0.2, 0.1), (0.5, 0.5, 0.5, 0.1)),
+        ((0.9, 0.8), (np.nan, np.nan), (1.0, 1.0)),
+        ((), (), ()),
+    ],
+)
+def test_nothing_is_less_sure_than_what_is_below_it(
+    scores: tuple[float, ...], relevance: tuple[float, ...], sure: tuple[float, ...]
+) -> None:
+    found = confidence(np.array(scores, np.float32), np.array(relevance, np.float32))
+    assert found.tolist() == pytest.approx(sure)

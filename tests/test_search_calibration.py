@@ -114,7 +114,10 @@ class TestCurve:
         assert (USUAL.strength(0), USUAL.strength(1)) == (-math.inf, math.inf)
 
     def test_each_model_has_one(self) -> None:
-        assert curve_for("builtin", words=True) != curve_for("nobody-knows-it", words=True)
+        judged = {
+            curve_for(name, words=True) for name in ("builtin", "builtin-open", "minilm", "nobody-knows-it")
+        }
+        assert len(judged) == 4
         assert curve_for("builtin", words=False) == curve_for("nobody-knows-it", words=True) == USUAL
 
 

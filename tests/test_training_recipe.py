@@ -14,6 +14,7 @@ from picfind.errors import RecipeError, TrainingError
 from picfind.training.recipe import (
     KINDS,
     AdaptRecipe,
+    BuiltinRecipe,
     ClipRecipe,
     JointRecipe,
     content,
@@ -34,6 +35,7 @@ def test_every_shipped_recipe_can_be_read() -> None:
     kinds = {name: type(load_recipe(name)[1]) for name in shipped()}
     assert kinds == {
         "adapt": AdaptRecipe,
+        "builtin": BuiltinRecipe,
         "clip-small": ClipRecipe,
         "joint": JointRecipe,
         "resnet-bert": JointRecipe,

@@ -1,8 +1,9 @@
 """Writes ONNX graphs node by node, and stores their weights in fewer bytes.
 
 The graphs are written by hand, not traced: every node is one that we chose, the same on every run, and no exporter's
-version changes them. A weight is stored as fp32, as fp16 with a cast, or as int8 with one scale a column; the arithmetic
-is fp32 in every case.
+version changes them. A weight is stored as fp32, as fp16 with a cast, or as int8 with one scale an output; the arithmetic
+is fp32 in every case. `storage` is what a graph does with its weights; a single weight may ask for another one, save in
+a graph of fp32, which has no others.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ OPSET = 20
 """The first with Gelu; onnxruntime 1.17 and later run it."""
 _SMALL = 2048
 """Elements up to which a tensor stays fp32: biases and scales cost nothing."""
+
+_LEAST = 1e-9
+"""Added to the size of an input's weights, for one that has none."""
 
 
 class Graph:
@@ -53,11 +57,15 @@ class Graph:
         self._initializers.append(numpy_helper.from_array(np.asarray(array, dtype), name))
         return name
 
-    def weight(self, array: NDArray[np.float32]) -> str:
-        """A tensor of weights in fp32, or in fp16 with a cast: int8 is for `rows` and `linear` alone."""
-        if array.size <= _SMALL or self._storage == "fp32":
+    def weight(self, array: NDArray[np.float32], *, storage: Storage | None = None) -> str:
+        """A tensor of weights. What int8 has no form for here (all but 1 x 1 convolutions) is stored as fp16 instead."""
+        kind = self._kind(storage)
+        if array.size <= _SMALL or kind == "fp32":
             return self.constant(array)
-        return self.op("Cast", self.constant(array, np.float16), to=TensorProto.FLOAT)
+        if kind == "int8" and array.shape[2:] == (1, 1):
+            codes, scale = _codes(array, axis=1)
+            return self.op("Mul", self._float(self.constant(codes, np.int8)), self.constant(scale))
+        return self._float(self.constant(array, np.float16))
 
     def rows(self, table: NDArray[np.float32], ids: str) -> str:
         """The rows `ids` of a table, brought back to fp32 only after they are picked."""
@@ -69,12 +77,26 @@ class Graph:
         picked = self._float(self.op("Gather", self.constant(codes, np.int8), ids))
         return self.op("Mul", picked, self.op("Gather", self.constant(scale), ids))
 
-    def linear(self, rows: str, weight: NDArray[np.float32], bias: NDArray[np.float32]) -> str:
-        """`rows @ weight + bias` for a weight of (inputs, outputs); int8 codes get their columns' scales afterwards."""
-        if self._storage != "int8" or weight.size <= _SMALL:
-            return self.op("Add", self.op("MatMul", rows, self.weight(weight)), self.constant(bias))
-        codes, scale = _codes(weight, axis=0)
-        product = self.op("MatMul", rows, self._float(self.constant(codes, np.int8)))
+    def linear(
+        self,
+        rows: str,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32],
+        *,
+        storage: Storage | None = None,
+    ) -> str:
+        """`rows @ weight + bias` for a weight of (inputs, outputs); int8 codes get their columns' scales afterwards.
+
+        Before, the inputs take over what their weights differ in: the largest weight of an output sets its scale, and would
+        leave few steps to inputs that vary much and have small ones.
+        """
+        if self._kind(storage) != "int8" or weight.size <= _SMALL:
+            stored = self.weight(weight, storage=storage)
+            return self.op("Add", self.op("MatMul", rows, stored), self.constant(bias))
+        size = np.sqrt(np.square(weight).mean(axis=1, keepdims=True)) + _LEAST
+        codes, scale = _codes(weight / size, axis=0)
+        evened = self.op("Mul", rows, self.constant(size[:, 0]))
+        product = self.op("MatMul", evened, self._float(self.constant(codes, np.int8)))
         return self.op("Add", self.op("Mul", product, self.constant(scale)), self.constant(bias))
 
     def unit(self, rows: str) -> str:
@@ -91,6 +113,9 @@ class Graph:
         )
         onnx.checker.check_model(model, full_check=True)
         path.write_bytes(model.SerializeToString(deterministic=True))
+
+    def _kind(self, storage: Storage | None) -> Storage:
+        return self._storage if storage is None or self._storage == "fp32" else storage
 
     def _float(self, tensor: str) -> str:
         return self.op("Cast", tensor, to=TensorProto.FLOAT)

@@ -3,10 +3,16 @@
 The pictures' tower is EfficientNet-Lite2, the words' tower all-MiniLM-L6-v2; `builtin_model/MODEL_CARD.md` says how the
 two were joined and how well that works. Both graphs carry everything from pixels or token ids to the finished unit row.
 
-A vector is made of parts, which `card.json` lists: `conse` (384) is shared by pictures and words, `features` (256)
-compares pictures with pictures and is zero for words. Parts that a later version learns join the same list.
+A vector is made of parts, which `card.json` lists: `heads` was learned from captioned photos, `conse` is shared by
+pictures and words through the classes' names, `features` compares pictures with pictures and is zero for words.
 
-`builtin-image` is the part `features` by itself, for picture to picture: the same files, rows of 256, no words.
+Two more models are stretches of its rows, made unit again, out of the same files:
+
+    builtin-open     `conse` and `features`: nothing that was learned from photos with terms of their own
+    builtin-image    `features` alone, for picture to picture, no words
+
+**A folder** of this family is what a recipe of the kind `builtin` makes: image.onnx, text.onnx, tokenizer.json and
+card.json, with a picfind.json that says whose data it learned from.
 """
 
 from __future__ import annotations
@@ -17,31 +23,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from PIL import Image
-
 from picfind.encoders import _folders
-from picfind.encoders._onnx import Once, open_session, open_tokenizer, plain
+from picfind.encoders._builtin.towers import IMAGE_SIZE as IMAGE_SIZE
+from picfind.encoders._builtin.towers import ImageTower, PartTower, TextTower
+from picfind.encoders._builtin.towers import squash as squash
 from picfind.encoders.base import Encoder, EncoderCard, Role
 from picfind.errors import ModelFilesError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
     from picfind.settings import Settings
-    from picfind.types import Floats
 
-NAMES = ("builtin", "builtin-open")
-"""Both name one space: no part is learned from captioned photos yet, so there is nothing that `builtin-open` leaves out."""
+FAMILY = "builtin"
+NAME = "builtin"
+OPEN = "builtin-open"
 IMAGE_ONLY = "builtin-image"
 FOLDER = Path(__file__).parent / "builtin_model"
-IMAGE_SIZE = 260
 DECODE_SIZE = 512
 MODEL_FILES = ("image.onnx", "text.onnx", "tokenizer.json")
 IMAGE_FILES = ("image.onnx",)
-_FEATURES = "features"
+CARD = "card.json"
+FILES = (*MODEL_FILES, CARD)
+_CONSE, _FEATURES = "conse", "features"
 PREPROCESSING = (
     f"upright RGB, shorter side {DECODE_SIZE} or more; squash to {IMAGE_SIZE}, antialiased bicubic; uint8"
 )
@@ -49,22 +53,54 @@ PREPROCESSING = (
 
 
 def cards(settings: Settings) -> Iterable[EncoderCard]:
-    """The models of this family. Raises ModelFilesError when a card or the file behind it is missing or damaged."""
-    return [read_card(FOLDER), read_image_card(FOLDER)]
+    """The models that come with picfind, then the folders of this family in the folders of models.
+
+    Raises ModelFilesError when a file of the former is missing or damaged; a folder that is damaged is listed as not
+    installed, with what is wrong with it as its note.
+    """
+    trained = _folders.cards(
+        settings, family=FAMILY, is_ours=is_ours, read=read_folder_card, towers=("image", "text")
+    )
+    return [*(read(FOLDER) for read in _OURS.values()), *trained]
 
 
 def find(spec: str, settings: Settings) -> EncoderCard | None:
-    """The card for `builtin`, `builtin-open` or `builtin-image`, else None."""
-    if spec == IMAGE_ONLY:
-        return read_image_card(FOLDER)
-    return read_card(FOLDER) if spec in NAMES else None
+    """The card for `builtin`, `builtin-open`, `builtin-image` or a folder of this family, else None.
+
+    Raises ModelFilesError for a folder that is damaged.
+    """
+    if spec in _OURS:
+        return _OURS[spec](FOLDER)
+    folder = _folders.named(spec, settings)
+    return read_folder_card(folder, settings) if folder is not None and is_ours(folder) else None
 
 
 def load(
     card: EncoderCard, settings: Settings, *, role: Role = "document", language: str | None = None
 ) -> Encoder:
     """The encoder; role and language make no difference. Raises ModelFilesError as `open_folder` does."""
-    return open_images(FOLDER, card) if card.name == IMAGE_ONLY else open_folder(FOLDER, card)
+    if card.name == IMAGE_ONLY:
+        return open_images(FOLDER, card)
+    if card.name == OPEN:
+        return open_open(FOLDER, card)
+    return open_folder(FOLDER if card.name == NAME else _folders.folder_of(card, settings), card)
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether a folder's `picfind.json` says that it is of this family."""
+    return _folders.says(folder, FAMILY)
+
+
+def problems(folder: Path) -> list[str]:
+    """What is missing or odd in a folder of this family, a sentence each; the graphs are not opened."""
+    missing = [f"{name} is missing" for name in FILES if not (folder / name).is_file()]
+    if missing:
+        return missing
+    try:
+        read_card(folder), read_table(folder)
+    except ModelFilesError as error:
+        return [str(error)]
+    return []
 
 
 def open_folder(folder: Path, card: EncoderCard) -> Encoder:
@@ -74,20 +110,36 @@ def open_folder(folder: Path, card: EncoderCard) -> Encoder:
     ModelFilesError when a file is missing; one that is damaged shows as ModelFilesError at that first use.
     """
     _require(folder, MODEL_FILES)
-    image, text = _ImageTower(folder, card.dim), _TextTower(folder, card.dim)
+    image, text = _towers(folder, card.dim)
     return Encoder(card=card, image=image, text=text, decode_size=DECODE_SIZE)
+
+
+def open_open(folder: Path, card: EncoderCard) -> Encoder:
+    """The encoder `builtin-open` out of the files in `folder`. Raises as `open_folder`."""
+    _require(folder, MODEL_FILES)
+    columns = _columns(folder, _CONSE, _FEATURES)
+    image, text = _towers(folder, read_card(folder).dim)
+    return Encoder(
+        card=card, image=PartTower(image, columns), text=PartTower(text, columns), decode_size=DECODE_SIZE
+    )
 
 
 def open_images(folder: Path, card: EncoderCard) -> Encoder:
     """The encoder `builtin-image`, whose file lies in `folder`: that of the pictures alone. Raises as `open_folder`."""
     _require(folder, IMAGE_FILES)
-    tower = _FeatureTower(_ImageTower(folder, read_card(folder).dim), _features(folder))
+    image, _ = _towers(folder, read_card(folder).dim)
+    tower = PartTower(image, _columns(folder, _FEATURES))
     return Encoder(card=card, image=tower, decode_size=DECODE_SIZE)
+
+
+def _towers(folder: Path, dim: int) -> tuple[ImageTower, TextTower]:
+    hint = _hint(folder)
+    return ImageTower(folder, dim, hint), TextTower(folder, dim, hint)
 
 
 def read_card(folder: Path) -> EncoderCard:
     """The card in `folder`. Raises ModelFilesError when it is missing or damaged."""
-    path = folder / "card.json"
+    path = folder / CARD
     try:
         fields: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["card"]
         return EncoderCard(**{**fields, "languages": tuple(fields["languages"])})
@@ -95,43 +147,97 @@ def read_card(folder: Path) -> EncoderCard:
         raise _damaged(path, error) from error
 
 
+def read_folder_card(folder: Path, settings: Settings) -> EncoderCard:
+    """The card of a folder of this family: terms and source are those of its `picfind.json`.
+
+    Raises ModelFilesError when a file is missing, damaged or not what was made.
+    """
+    _folders.require(folder, FILES)
+    manifest = _folders.read_manifest(folder) or _folders.Manifest(FAMILY)
+    return replace(
+        read_card(folder),
+        name=_folders.name_of(folder, settings),
+        family=FAMILY,
+        revision=_folders.revision(folder, MODEL_FILES, PREPROCESSING),
+        dim=sum(row["dim"] for row in read_table(folder)),
+        licence=manifest.licence,
+        source=manifest.source,
+        size_mb=_folders.size_mb(folder, MODEL_FILES),
+    )
+
+
+def read_open_card(folder: Path) -> EncoderCard:
+    """The card of `builtin-open`: what words and pictures share without anything learned from captioned photos.
+
+    Raises ModelFilesError when a file is missing or damaged.
+    """
+    return _part_card(
+        folder,
+        _columns(folder, _CONSE, _FEATURES),
+        MODEL_FILES,
+        name=OPEN,
+        note="builtin without what it learned from photos: words find pictures through 1,000 class names (ConSE).",
+    )
+
+
 def read_image_card(folder: Path) -> EncoderCard:
     """The card of `builtin-image`. Its revision depends on the pictures' model and on nothing else in `folder`.
 
     Raises ModelFilesError when a file is missing or damaged.
     """
-    _require(folder, IMAGE_FILES)
-    whole, part = read_card(folder), _features(folder)
-    return replace(
-        whole,
+    return _part_card(
+        folder,
+        _columns(folder, _FEATURES),
+        IMAGE_FILES,
         name=IMAGE_ONLY,
-        revision=_folders.revision(
-            folder, IMAGE_FILES, f"{PREPROCESSING}; {part.start} to {part.stop}, unit"
-        ),
-        dim=part.stop - part.start,
         source="EfficientNet-Lite2 (ImageNet), its features as in builtin",
-        size_mb=_folders.size_mb(folder, IMAGE_FILES),
         languages=(),
         note="Pictures with pictures only: the features of builtin without its words.",
         towers=("image",),
     )
 
 
-def _features(folder: Path) -> slice:
-    """Where the pictures' features lie in a vector of `builtin`. Raises ModelFilesError for a damaged card."""
-    path = folder / "card.json"
+_OURS = {NAME: read_card, OPEN: read_open_card, IMAGE_ONLY: read_image_card}
+
+
+def _part_card(folder: Path, columns: slice, files: Sequence[str], **told: Any) -> EncoderCard:
+    """The card of a stretch of the rows. No photo's terms touch it: its licence is that of the two towers."""
+    _require(folder, files)
+    how = f"{PREPROCESSING}; {columns.start} to {columns.stop}, unit"
+    return replace(
+        read_card(folder),
+        revision=_folders.revision(folder, files, how),
+        dim=columns.stop - columns.start,
+        licence="Apache-2.0",
+        size_mb=_folders.size_mb(folder, files),
+        **told,
+    )
+
+
+def read_table(folder: Path) -> list[dict[str, Any]]:
+    """The parts of the rows, as `card.json` lists them. Raises ModelFilesError for a damaged card."""
+    path = folder / CARD
     try:
-        parts: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["parts"]
-        (part,) = [part for part in parts if part["name"] == _FEATURES]
-        return slice(int(part["offset"]), int(part["offset"]) + int(part["dim"]))
+        rows: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["parts"]
+        return [{**row, "offset": int(row["offset"]), "dim": int(row["dim"])} for row in rows]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
+
+
+def _columns(folder: Path, first: str, last: str = "") -> slice:
+    """Where a stretch of parts lies in a whole row. Raises ModelFilesError for a card that lacks one of them."""
+    rows = {row.get("name"): row for row in read_table(folder)}
+    try:
+        start, end = rows[first], rows[last or first]
+        return slice(start["offset"], end["offset"] + end["dim"])
+    except KeyError as error:
+        raise _damaged(folder / CARD, error) from error
 
 
 def _require(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         if not (folder / name).is_file():
-            raise ModelFilesError(f"The built-in model's file {folder / name} is missing. {_REINSTALL}")
+            raise ModelFilesError(f"The built-in model's file {folder / name} is missing. {_hint(folder)}")
 
 
 def revision_of(folder: Path) -> str:
@@ -144,70 +250,12 @@ def revision_of(folder: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def squash(image: Image.Image) -> NDArray[np.uint8]:
-    """The whole picture as (260, 260, 3) uint8 RGB: nothing is cut off, its proportions are not kept."""
-    rgb = image if image.mode == "RGB" else image.convert("RGB")
-    return np.asarray(rgb.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC), np.uint8)
-
-
-class _ImageTower:
-    """Upright RGB pictures to unit rows.
-
-    Runs one picture at a time: on one thread a batch is no faster (22.5 ms a picture in eights, 21.0 alone), takes more
-    memory, and would let a picture's vector depend on its neighbours in the last bit.
-    """
-
-    def __init__(self, folder: Path, dim: int) -> None:
-        self._dim = dim
-        self._session = Once(lambda: open_session(folder / "image.onnx", hint=_REINSTALL))
-
-    def prepare(self, item: Image.Image, /) -> NDArray[np.uint8]:
-        return squash(item)
-
-    def encode(self, batch: Sequence[NDArray[np.uint8]], /) -> Floats:
-        rows = np.empty((len(batch), self._dim), np.float32)
-        for at, pixels in enumerate(batch):
-            rows[at] = self._session.get().run(None, {"pixels": pixels[None]})[0][0]
-        return rows
-
-
-class _FeatureTower:
-    """Pictures to one part of a whole vector, rescaled to unit rows."""
-
-    def __init__(self, whole: _ImageTower, part: slice) -> None:
-        self._whole = whole
-        self._part = part
-
-    def prepare(self, item: Image.Image, /) -> NDArray[np.uint8]:
-        return self._whole.prepare(item)
-
-    def encode(self, batch: Sequence[NDArray[np.uint8]], /) -> Floats:
-        rows = self._whole.encode(batch)[:, self._part]
-        unit: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-        return unit
-
-
-class _TextTower:
-    """Texts to unit rows, one at a time as pictures are: nothing is padded. Of a long text the first 256 tokens count."""
-
-    def __init__(self, folder: Path, dim: int) -> None:
-        self._dim = dim
-        self._tokenizer = Once(lambda: open_tokenizer(folder / "tokenizer.json", hint=_REINSTALL))
-        self._session = Once(lambda: open_session(folder / "text.onnx", hint=_REINSTALL))
-
-    def prepare(self, item: str, /) -> NDArray[np.int64]:
-        return np.asarray(self._tokenizer.get().encode(plain(item)).ids, np.int64)
-
-    def encode(self, batch: Sequence[NDArray[np.int64]], /) -> Floats:
-        rows = np.empty((len(batch), self._dim), np.float32)
-        for at, ids in enumerate(batch):
-            feeds = {"input_ids": ids[None], "attention_mask": np.ones((1, len(ids)), np.int64)}
-            rows[at] = self._session.get().run(None, feeds)[0][0]
-        return rows
-
-
 def _damaged(path: Path, error: Exception) -> ModelFilesError:
-    return ModelFilesError(f"The built-in model's file {path} cannot be read: {error}. {_REINSTALL}")
+    return ModelFilesError(f"The built-in model's file {path} cannot be read: {error}. {_hint(path.parent)}")
 
 
-_REINSTALL = "Reinstall picfind: pip install --force-reinstall --no-deps picfind"
+def _hint(folder: Path) -> str:
+    """What to do about a damaged file: a folder that says of itself what it is was trained or copied."""
+    if (folder / _folders.MANIFEST).is_file():
+        return "Train or copy the model again."
+    return "Reinstall picfind: pip install --force-reinstall --no-deps picfind"

@@ -14,7 +14,7 @@ import numpy as np
 from picfind.search import fulltext
 from picfind.search.asking import Asked
 from picfind.search.fulltext import Texts
-from picfind.search.fusion import PROVEN, TEXT, TEXT_ALONE, UNPROVEN, WORDS, Entry
+from picfind.search.fusion import MEASURED, PROVEN, TEXT, TEXT_ALONE, UNPROVEN, WORDS, Entry
 from picfind.search.matcher import Matcher
 from picfind.search.query import Query
 from picfind.search.snapshot import Found
@@ -23,7 +23,7 @@ from picfind.storage.catalog import Catalog
 from picfind.types import Box, Floats, Ids, RecognisedLine
 
 _LEAST_WORDS = 0.1
-"""Relevance below which words that match do not count for a fused ranking: they must not move pictures about."""
+"""Confidence below which words that match do not count for a fused ranking: they must not move pictures about."""
 ALL_SAID = 0.9
 """Relevance of a picture of which all that was asked for is said in so many words: of photos of which one caption names a
 subject, two captions name it of .89 (Flickr8k, train split) and .91 (COCO). Where less of the query is said, it falls with the
@@ -88,7 +88,8 @@ class ByVectors:
     def weight(self) -> float:
         if self.against == "words":
             return WORDS
-        return PROVEN if self.matcher.encoder.card.recall else UNPROVEN
+        card = self.matcher.encoder.card
+        return MEASURED.get(card.name, PROVEN if card.recall else UNPROVEN)
 
     @property
     def contents(self) -> Ids:
@@ -101,10 +102,12 @@ class ByVectors:
         return _told(found.contents, self.matcher.relevance(found, self.asked), wanted)
 
     def entries(self, *, fused: bool) -> list[Entry]:
-        kept = np.ones(len(self.contents), np.bool_)
-        if fused and self.against == "words" and self.relevance is not None:
-            kept = ~(self.relevance < _LEAST_WORDS)
-        return list(map(Entry, self.contents[kept].tolist(), self.found.scores[kept].tolist()))
+        contents, scores = self.contents, self.found.scores
+        if not fused or self.against != "words" or self.relevance is None:
+            return list(map(Entry, contents.tolist(), scores.tolist()))
+        sure = confidence(scores, self.relevance)
+        kept = sure >= _LEAST_WORDS
+        return list(map(Entry, contents[kept].tolist(), scores[kept].tolist(), sure[kept].tolist()))
 
     def reasons(self, catalog: Catalog, query: Query, wanted: Sequence[int]) -> dict[int, Reason]:
         found = self.found.only(wanted)
@@ -177,6 +180,19 @@ def highest(rankings: Sequence[Ranking], wanted: Sequence[int]) -> dict[int, flo
         for content, figure in ranking.relevance_of(wanted).items():
             told[content] = max(figure, told.get(content, 0.0))
     return told
+
+
+def confidence(scores: Floats, relevance: Floats) -> Floats:
+    """(n,) from 0 to 1: how sure a ranking is of its entries, best first: as relevant as each is, or as one below it is.
+
+    So that words which are the best there are, but say little, do not push away what the pictures show; and that no entry
+    falls behind one with a lower score. Where relevance cannot be told (NaN), it is 1. Equal scores have equal confidence:
+    scores (.9, .8, .8) with relevances (.1, .2, .5) have .5, .5, .5.
+    """
+    told = np.where(np.isnan(relevance), np.float32(1), relevance)
+    at_least = np.maximum.accumulate(told[::-1])[::-1]
+    sure: Floats = at_least[np.searchsorted(-scores, -scores, side="left")]
+    return sure
 
 
 def _told(contents: Ids, relevance: Floats, wanted: Sequence[int]) -> dict[int, float]:

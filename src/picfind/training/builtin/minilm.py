@@ -7,6 +7,8 @@ layer's tokens that count, as a unit row. The weights are in the package `gt-all
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from tokenizers import Tokenizer
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+WIDTH = 384
 LIMIT = 256
 """Tokens of a text that count, as the model's own sentence_bert_config.json says; [CLS] and [SEP] among them."""
 
@@ -44,16 +47,35 @@ def write_tokenizer(path: Path) -> None:
     path.write_text(compact + "\n", encoding="utf-8")
 
 
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Loading draws a bar and tells of the pooling layer that is left out, on stderr, which is the person's."""
+    from transformers.utils import logging
+
+    shown, told = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(told)
+        if shown:
+            logging.enable_progress_bar()
+
+
 def reference(texts: list[str], *, batch_size: int = 64) -> NDArray[np.float32]:
-    """(n, 384) unit rows, computed by transformers in fp32."""
+    """(n, 384) unit rows, computed by transformers in fp32; texts of about one length share a batch."""
     from transformers import AutoTokenizer, BertModel
 
     tokenizer = AutoTokenizer.from_pretrained(model_folder())
-    model = BertModel.from_pretrained(model_folder(), add_pooling_layer=False).eval()
-    rows = []
+    with _quietly():
+        model = BertModel.from_pretrained(model_folder(), add_pooling_layer=False).eval()
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    rows = np.empty((len(texts), WIDTH), np.float32)
     for start in range(0, len(texts), batch_size):
+        chosen = order[start : start + batch_size]
         batch = tokenizer(
-            texts[start : start + batch_size],
+            [texts[at] for at in chosen],
             padding=True,
             truncation=True,
             max_length=LIMIT,
@@ -63,5 +85,5 @@ def reference(texts: list[str], *, batch_size: int = 64) -> NDArray[np.float32]:
             hidden = model(**batch).last_hidden_state
         mask = batch["attention_mask"][:, :, None].float()
         mean = (hidden * mask).sum(1) / mask.sum(1)
-        rows.append(torch.nn.functional.normalize(mean, dim=1).numpy())
-    return np.concatenate(rows)
+        rows[chosen] = torch.nn.functional.normalize(mean, dim=1).numpy()
+    return rows

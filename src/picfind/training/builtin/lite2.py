@@ -74,7 +74,7 @@ def same_padding(side: int, *, kernel: int, stride: int) -> tuple[int, int]:
     return total // 2, total - total // 2
 
 
-class SameConv(nn.Conv2d):
+class SameConv(nn.Conv2d):  # type: ignore[misc]
     """A convolution without bias that pads like TensorFlow's `same`."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
@@ -89,7 +89,7 @@ def _norm(width: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(width, eps=EPSILON)
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(nn.Module):  # type: ignore[misc]
     """The layers of one `Block`, named as in the file of weights."""
 
     def __init__(self, block: Block) -> None:
@@ -114,7 +114,7 @@ class InvertedResidual(nn.Module):
         return hidden + maps if self.block.skips else hidden
 
 
-class Lite2(nn.Module):
+class Lite2(nn.Module):  # type: ignore[misc]
     """Normalised pixels (n, 3, 260, 260) to pooled features (n, 1280) and class logits (n, 1000)."""
 
     def __init__(self) -> None:
@@ -150,4 +150,5 @@ def load() -> Lite2:
     """The tower with its ImageNet weights, for inference."""
     tower = Lite2()
     tower.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
-    return tower.eval()
+    tower.eval()
+    return tower

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto
-from parts import Part, compose
 
 from picfind.encoders._graph import Graph, Storage
+from picfind.training.builtin.parts import Part, compose
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,35 @@
+"""Captions as vectors of the text tower, encoded once and kept as other frozen towers' vectors are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from picfind.training.builtin import minilm
+from picfind.training.features import Features, Told
+from picfind.types import Floats, Space
+
+_NAME = "all-MiniLM-L6-v2"
+_PIECE = 4096
+"""Texts from one writing to the next: the tower is loaded anew for each."""
+
+
+def vectors(texts: Sequence[str], *, told: Told) -> Floats:
+    """Unit rows (n, 384), each text encoded once, the short ones first. Raises CheckpointError when they cannot be kept."""
+    kept = Features(Space(_NAME, _revision(), minilm.WIDTH), "text")
+    hashes = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
+    fresh = {content: text for content, text in zip(hashes, texts, strict=True) if content not in kept}
+    names = sorted(fresh, key=lambda content: (len(fresh[content]), content))
+    for at in range(0, len(names), _PIECE):
+        part = names[at : at + _PIECE]
+        kept.add(part, minilm.reference([fresh[name] for name in part]))
+        told("captions", min(at + _PIECE, len(names)), len(names))
+    return kept.rows(hashes)
+
+
+def _revision() -> str:
+    """12 hex digits that change with the weights, the tokenizer and the length that counts."""
+    digest = hashlib.sha256(str(minilm.LIMIT).encode())
+    for name in ("model.safetensors", "tokenizer.json"):
+        digest.update((minilm.model_folder() / name).read_bytes())
+    return digest.hexdigest()[:12]
