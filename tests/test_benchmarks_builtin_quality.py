@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -34,5 +35,5 @@ def test_average_precision_by_hand(script: dict[str, Any]) -> None:
 
 def test_parts_cover_the_vector(script: dict[str, Any]) -> None:
     found = list(script["parts"]())
-    assert [name for name, _ in found] == ["conse alone", "features alone"]
-    assert found[0][1].stop == found[1][1].start
+    assert [name for name, _ in found] == ["heads alone", "conse alone", "features alone"]
+    assert all(one.stop == next_one.start for (_, one), (_, next_one) in pairwise(found))

@@ -338,7 +338,7 @@ def test_addresses_of_ones_own_network_are_barred(site: Site, clock: Clock) -> N
     loader = Loader(Settings(), Courtesy(clock=clock, sleep=clock.sleep))
     with pytest.raises(NotAPictureError, match="not a public address"):
         read(loader, site.says("/a.jpg", photo_answer()))
-    assert site.asked == []
+    assert (site.asked, clock.slept) == ([], [])  # and nothing is tried again
 
 
 def test_what_is_too_large_is_refused(site: Site, clock: Clock) -> None:

@@ -19,8 +19,8 @@ def folder(name: str) -> Path:
 
 @pytest.mark.slow
 def test_captions_find_their_photos() -> None:
-    hits = builtin_quality.flickr(picfind.load_encoder("builtin"), folder("flickr8k"))
-    assert hits[10] >= 0.705, "measured: .716"
+    hits = builtin_quality.flickr(picfind.load_encoder("builtin"), folder("flickr8k"), each=1)
+    assert hits[10] >= 0.69, "measured: .700 by the first caption of each photo, .716 by all five"
 
 
 @pytest.mark.slow

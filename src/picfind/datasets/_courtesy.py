@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from picfind.errors import DownloadError
+from picfind.errors import BarredAddressError, DownloadError
 
 _AT_A_TIME = 2
 _TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -60,6 +60,8 @@ class Courtesy:
             try:
                 with self._turn(host, name):
                     data = fetch(url)
+            except BarredAddressError:
+                raise  # it will be barred the next time too
             except DownloadError as error:
                 if not self._again(host, error, wait):
                     raise
