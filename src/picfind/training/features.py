@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,25 @@ def of_pictures(
 def of_texts(encoder: Encoder, texts: Sequence[str], *, told: Told) -> Floats:
     """Rows (n, dim) of texts, each encoded once."""
     kept = Features(encoder.space, "text")
+    what = f"captions by {encoder.card.name}"
+    return kept_texts(kept, texts, encoder.encode_texts, piece=_PIECE, told=partial(told, what))
+
+
+def kept_texts(
+    kept: Features,
+    texts: Sequence[str],
+    encode: Callable[[list[str]], Floats],
+    *,
+    piece: int,
+    told: Callable[[int, int], None],
+    by_length: bool = False,
+) -> Floats:
+    """Rows (n, dim) of texts; those that are not kept yet are encoded, `piece` at a time, the short ones first `by_length`."""
     hashes = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
     fresh = {content: text for content, text in zip(hashes, texts, strict=True) if content not in kept}
-    names = list(fresh)
-    for at in range(0, len(names), _PIECE):
-        part = names[at : at + _PIECE]
-        kept.add(part, encoder.encode_texts(fresh[name] for name in part))
-        told(f"captions by {encoder.card.name}", min(at + _PIECE, len(names)), len(names))
+    names = sorted(fresh, key=lambda content: (len(fresh[content]), content)) if by_length else list(fresh)
+    for at in range(0, len(names), piece):
+        part = names[at : at + piece]
+        kept.add(part, encode([fresh[name] for name in part]))
+        told(min(at + piece, len(names)), len(names))
     return kept.rows(hashes)

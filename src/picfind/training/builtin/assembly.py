@@ -9,7 +9,7 @@ from picfind.encoders.builtin import FOLDER
 from picfind.training.builtin import classes, lite2, minilm
 from picfind.training.builtin.card import write_card
 from picfind.training.builtin.image_graph import Weights, write_image_graph
-from picfind.training.builtin.joining import Fixed, fix, parts
+from picfind.training.builtin.joining import Fixed, Sentences, fix, parts
 from picfind.training.builtin.text_graph import write_text_graph
 
 if TYPE_CHECKING:
@@ -28,20 +28,14 @@ class Towers:
     fixed: Fixed
 
 
-def read_towers(how: Joining) -> Towers:
-    """Read the weight packages and the class names, and encode the classes' sentences: about a minute."""
-    image = {name: tensor.numpy() for name, tensor in lite2.load().state_dict().items()}
-    labels = classes.read(FOLDER / "classes.txt")
-    return Towers(image, minilm.weights(), fix(image, labels, minilm.reference, ridge=how.ridge))
-
-
-def write_model(folder: Path, learned: Learned, how: Joining, *, plain: bool = False) -> None:
-    """image.onnx, text.onnx, tokenizer.json and card.json in `folder`; `plain` keeps every weight in fp32."""
-    write_files(folder, read_towers(how), learned, how, plain=plain)
+def read_towers(how: Joining, sentences: Sentences = minilm.reference) -> Towers:
+    """Read the weight packages and the class names; `sentences` encodes the classes' own, which may take a minute."""
+    image, labels = lite2.weights(), classes.read(FOLDER / "classes.txt")
+    return Towers(image, minilm.weights(), fix(image, labels, sentences, ridge=how.ridge))
 
 
 def write_files(folder: Path, towers: Towers, learned: Learned, how: Joining, *, plain: bool = False) -> None:
-    """The same with towers that were read before."""
+    """image.onnx, text.onnx, tokenizer.json and card.json in `folder`; `plain` keeps every weight in fp32."""
     joined = parts(towers.fixed, learned, how)
     # What is large in the pictures' graph asks for int8 by itself.
     write_image_graph(folder / "image.onnx", towers.image, joined, storage="fp32" if plain else "fp16")

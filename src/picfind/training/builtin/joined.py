@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from picfind.training.builtin.closed import pair
-from picfind.training.builtin.members import Learned, Member
+from picfind.training.builtin.members import Learned, Member, unit
 from picfind.types import Floats
 
 _COMPARED = 500
@@ -26,15 +26,10 @@ def joined(members: Sequence[Member], pictures: Floats, captions: Floats, *, dim
     image, text = pair(pictures, captions, min(dim, pictures.shape[1]))
     some, others = pictures[:_COMPARED], captions[:_COMPARED]
     before = (some @ others.T).std()
-    after = (_unit(some @ image) @ _unit(others @ text).T).std()
+    after = (unit(some @ image) @ unit(others @ text).T).std()
     return Learned(tuple(members), image, text, float(before / after))
 
 
 def rows(learned: Learned, pictures: Floats, captions: Floats) -> tuple[Floats, Floats]:
     """Unit rows (n, dim) and (m, dim) from what `beside` gives."""
-    return _unit(pictures @ learned.image), _unit(captions @ learned.text)
-
-
-def _unit(given: Floats) -> Floats:
-    found: Floats = given / np.linalg.norm(given, axis=1, keepdims=True)
-    return found
+    return unit(pictures @ learned.image), unit(captions @ learned.text)

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from picfind.training.builtin.classes import Label
 from picfind.training.builtin.member_graph import write_joined
-from picfind.training.builtin.members import Learned
+from picfind.training.builtin.members import Learned, unit
 from picfind.training.builtin.parts import Part
 
 if TYPE_CHECKING:
@@ -65,9 +65,7 @@ class Fixed:
 def fix(weights: Mapping[str, Floats], classes: list[Label], sentences: Sentences, *, ridge: float) -> Fixed:
     """Make both from the picture tower's weights, the classes' names and the text tower."""
     vectors = class_vectors(classes, sentences)
-    return Fixed(
-        ridge_rows(vectors - vectors.mean(axis=0), ridge=ridge), classifier_axes(weights["_fc.weight"])
-    )
+    return Fixed(conse_rows(vectors, ridge=ridge), classifier_axes(weights["_fc.weight"]))
 
 
 def parts(fixed: Fixed, learned: Learned, how: Joining) -> list[Part]:
@@ -96,10 +94,18 @@ def class_texts(classes: list[Label]) -> list[list[str]]:
 
 def class_vectors(classes: list[Label], sentences: Sentences) -> Floats:
     """(1000, 384): the unit mean of each class's sentences."""
+    return unit(class_sentences(classes, sentences).sum(axis=0))
+
+
+def class_sentences(classes: list[Label], sentences: Sentences) -> Floats:
+    """(4, 1000, 384): for each of `SENTENCES`, the vectors of that sentence of every class."""
     flat = [text for texts in class_texts(classes) for text in texts]
-    total = sentences(flat).reshape(len(SENTENCES), len(classes), -1).sum(axis=0)
-    unit: Floats = total / np.linalg.norm(total, axis=1, keepdims=True)
-    return unit
+    return sentences(flat).reshape(len(SENTENCES), len(classes), -1)
+
+
+def conse_rows(vectors: Floats, *, ridge: float) -> Floats:
+    """(1000, 384): what a picture's class probabilities are multiplied with, from `class_vectors`."""
+    return ridge_rows(vectors - vectors.mean(axis=0), ridge=ridge)
 
 
 def ridge_rows(vectors: Floats, *, ridge: float) -> Floats:

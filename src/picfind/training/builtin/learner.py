@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from picfind.training.builtin.closed import Correlated
@@ -22,6 +21,7 @@ from picfind.training.builtin.members import (
     Member,
     Projection,
     roots,
+    unit,
 )
 from picfind.training.builtin.trunk import Trunk
 from picfind.training.objectives import SoftInfoNCE
@@ -77,10 +77,10 @@ class Closed:
         self._found, self._scale = found, scale
 
     def pictures(self, rows: Floats, maps: Any) -> Floats:
-        return _unit(self._scale(wide_features(rows)) @ self._found.image)
+        return unit(self._scale(wide_features(rows)) @ self._found.image)
 
     def texts(self, sentences: Floats) -> Floats:
-        return _unit((sentences - self._found.mean) @ self._found.text)
+        return unit((sentences - self._found.mean) @ self._found.text)
 
     def member(self, length: float) -> Member:
         nothing = np.zeros(self._found.image.shape[1], np.float32)
@@ -148,8 +148,3 @@ def _quick(maps: Any) -> Any:
     """Maps in the precision that layers run in."""
     kind = maps.device.type
     return maps.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32)
-
-
-def _unit(rows: NDArray[Any]) -> Floats:
-    found: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    return found

@@ -152,3 +152,8 @@ def load() -> Lite2:
     tower.load_state_dict(torch.load(weights_path(), map_location="cpu", weights_only=True))
     tower.eval()
     return tower
+
+
+def weights() -> dict[str, Floats]:
+    """The tensors of the tower, by their names in torch."""
+    return {name: tensor.numpy() for name, tensor in load().state_dict().items()}

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from picfind.encoders.builtin import FOLDER
-from picfind.training.builtin import classes, joining, lite2, members, minilm, sentences
-from picfind.training.builtin.assembly import Towers
+from picfind.training.builtin import classes, joining, lite2, members, sentences
 from picfind.training.builtin.views import Views
 from picfind.training.captioned import Example
 from picfind.training.features import Told
-from picfind.training.recipe import Joining
 from picfind.types import Floats, Ids
 
 
@@ -48,17 +47,12 @@ class Classes:
 
     said: Floats
     """(4, 1000, 384): the vectors of four sentences a class."""
+    names: Floats
+    """(1000, 384): the unit mean of each class's sentences."""
     rows: Floats
     """(1000, 1696): the classifier's rows, standing for a photo of each class, standardised; 0 where it does not look."""
     conse: Floats
     """(1000, 384): a vector a class, for the score by names."""
-
-    @property
-    def names(self) -> Floats:
-        """(1000, 384): the unit mean of each class's sentences."""
-        total = self.said.sum(axis=0)
-        found: Floats = total / np.linalg.norm(total, axis=1, keepdims=True)
-        return found
 
 
 def material_of(examples: Sequence[Example], views: Views, told: Told) -> Material:
@@ -73,23 +67,11 @@ def material_of(examples: Sequence[Example], views: Views, told: Told) -> Materi
 
 def known_classes(ridge: float, told: Told) -> Classes:
     """Encode the classes' sentences, and read the classifier."""
-    texts = joining.class_texts(classes.read(FOLDER / "classes.txt"))
-    flat = sentences.vectors([text for kind in texts for text in kind], told=told)
-    said = flat.reshape(len(texts), lite2.CLASSES, -1)
-    weight = lite2.load().state_dict()["_fc.weight"].numpy()
+    labels = classes.read(FOLDER / "classes.txt")
+    said = joining.class_sentences(labels, partial(sentences.vectors, told=told))
+    weight = lite2.weights()["_fc.weight"]
     away = weight - weight.mean(axis=0)
     known = np.zeros((lite2.CLASSES, members.WIDE), np.float32)
     known[:, : members.POOLED] = away / away.std()
-    found = Classes(said, known, np.empty((0, 0), np.float32))
-    names = found.names
-    return replace(found, conse=joining.ridge_rows(names - names.mean(axis=0), ridge=ridge))
-
-
-def known_towers(how: Joining) -> Towers:
-    """What the graphs are written from, with the classes' sentences as they are kept."""
-    image = {name: tensor.numpy() for name, tensor in lite2.load().state_dict().items()}
-    labels = classes.read(FOLDER / "classes.txt")
-    fixed = joining.fix(
-        image, labels, lambda texts: sentences.vectors(texts, told=lambda *_: None), ridge=how.ridge
-    )
-    return Towers(image, minilm.weights(), fixed)
+    names = members.unit(said.sum(axis=0))
+    return Classes(said, names, known, joining.conse_rows(names, ridge=ridge))

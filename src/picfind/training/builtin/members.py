@@ -110,6 +110,12 @@ def roots(pooled: Floats) -> Floats:
     return found
 
 
+def unit(rows: NDArray[Any]) -> Floats:
+    """Rows divided by their Euclidean length."""
+    found: Floats = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return found
+
+
 def save(target: Path | BinaryIO, learned: Learned) -> None:
     """As `.npz`, the same bytes for the same values. Arrays are named by their place: members/0/image/linear/weight."""
     arrays: dict[str, NDArray[Any]] = {

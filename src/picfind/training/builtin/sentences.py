@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 from picfind.training.builtin import minilm
-from picfind.training.features import Features, Told
+from picfind.training.features import Features, Told, kept_texts
 from picfind.types import Floats, Space
 
 _NAME = "all-MiniLM-L6-v2"
@@ -17,14 +18,9 @@ _PIECE = 4096
 def vectors(texts: Sequence[str], *, told: Told) -> Floats:
     """Unit rows (n, 384), each text encoded once, the short ones first. Raises CheckpointError when they cannot be kept."""
     kept = Features(Space(_NAME, _revision(), minilm.WIDTH), "text")
-    hashes = [hashlib.sha256(text.encode("utf-8", "replace")).hexdigest() for text in texts]
-    fresh = {content: text for content, text in zip(hashes, texts, strict=True) if content not in kept}
-    names = sorted(fresh, key=lambda content: (len(fresh[content]), content))
-    for at in range(0, len(names), _PIECE):
-        part = names[at : at + _PIECE]
-        kept.add(part, minilm.reference([fresh[name] for name in part]))
-        told("captions", min(at + _PIECE, len(names)), len(names))
-    return kept.rows(hashes)
+    return kept_texts(
+        kept, texts, minilm.reference, piece=_PIECE, told=partial(told, "captions"), by_length=True
+    )
 
 
 def _revision() -> str:

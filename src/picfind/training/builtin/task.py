@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from torch import nn
 from picfind.encoders.builtin import FAMILY, PREPROCESSING
 from picfind.errors import RecipeError, TrainingError
 from picfind.settings import Settings
-from picfind.training.builtin import joining, lite2, members
-from picfind.training.builtin.assembly import write_files
+from picfind.training.builtin import joining, lite2, members, sentences
+from picfind.training.builtin.assembly import read_towers, write_files
 from picfind.training.builtin.closed import correlated
 from picfind.training.builtin.joined import beside, joined, rows
 from picfind.training.builtin.learner import Closed, Learner, Scale, Scored, mixed, wide_features
@@ -32,7 +33,6 @@ from picfind.training.builtin.material import (
     Classes,
     Material,
     known_classes,
-    known_towers,
     material_of,
 )
 from picfind.training.builtin.trunk import PLACES
@@ -189,7 +189,9 @@ class Builtin:
         self._folder.write(LEARNED, buffer.getvalue())
 
         def fill(inside: Path) -> str:
-            write_files(inside, known_towers(self._recipe.joining), learned, self._recipe.joining)
+            how = self._recipe.joining
+            towers = read_towers(how, partial(sentences.vectors, told=lambda *_: None))  # they are kept
+            write_files(inside, towers, learned, how)
             return FAMILY
 
         return publish(fill, about, settings)
@@ -227,9 +229,7 @@ class Builtin:
         """Unit rows (n, 384): the mean of the classes' vectors by their probabilities."""
         logits = kept[:, LOGITS] / self._recipe.joining.temperature
         shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        found = shares @ self._known.conse
-        unit: Floats = found / np.linalg.norm(found, axis=1, keepdims=True)
-        return unit
+        return members.unit(shares @ self._known.conse)
 
 
 def _notes(about: About) -> dict[str, str]:
